@@ -1,12 +1,17 @@
 //! The columns that a job writes.
 
+use std::fmt;
+
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{self, MapAccess, value::MapAccessDeserializer},
+};
 
 use crate::config::{Constant, Hash, Mask, SecretName};
 
 /// A column to write.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Choice {
     /// By its name, in any case.
@@ -36,6 +41,32 @@ pub struct NamedColumn {
     /// The secret that its text is hashed with: the column has the HMAC-SHA-256 in hexadecimal digits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hash: Option<Hash>,
+}
+
+/// So that what is wrong with a column's settings is said; serde's own for untagged enums says only that no variant fits.
+impl<'de> Deserialize<'de> for Choice {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+
+        impl<'de> de::Visitor<'de> for Visitor {
+            type Value = Choice;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("the name of a column, or a table with its name and settings")
+            }
+
+            fn visit_str<E: de::Error>(self, name: &str) -> Result<Choice, E> {
+                Ok(Choice::Name(name.to_owned()))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, settings: A) -> Result<Choice, A::Error> {
+                let settings = MapAccessDeserializer::new(settings);
+                NamedColumn::deserialize(settings).map(Choice::Column)
+            }
+        }
+
+        deserializer.deserialize_any(Visitor)
+    }
 }
 
 impl Choice {

@@ -101,6 +101,10 @@ fn refusals_name_what_is_wrong() {
             "columns = [{ name = \"a\", constant = 1, hash = { secret = \"ssm:s\" } }]",
             "constant goes together with type alone",
         ),
+        (
+            "columns = [{ name = \"a\", hash = { secret = \"s\" } }]",
+            "write \"secretsmanager:NAME\"",
+        ),
         ("output = []", "output is empty"),
         (
             "output = [{ format = \"json\", max_file_size = \"1MiB\" }]",
