@@ -223,14 +223,16 @@ function grantKey(role: iam.IRole, key: string, actions: string[]): void {
  */
 export function grantSecret(role: iam.Role, secret: string): void {
   const [service, name] = secret.split(/:(.*)/s) as [string, string];
-  const [action, resource] =
+  const parameter = name.replace(/^\//, '');
+  const [action, arns] =
     service === 'ssm'
-      ? ['ssm:GetParameter', { service, resource: 'parameter', resourceName: name.replace(/^\//, '') }]
+      ? // AWS does not say whether a version is a part of the resource that is judged.
+        ['ssm:GetParameter', [parameter, `${parameter}:*`].map((resourceName) => ({ service, resource: 'parameter', resourceName }))]
       : [
           'secretsmanager:GetSecretValue',
-          { service, resource: 'secret', resourceName: `${name}-??????`, arnFormat: ArnFormat.COLON_RESOURCE_NAME },
+          [{ service, resource: 'secret', resourceName: `${name}-??????`, arnFormat: ArnFormat.COLON_RESOURCE_NAME }],
         ];
-  role.addToPolicy(new iam.PolicyStatement({ actions: [action], resources: [Stack.of(role).formatArn(resource)] }));
+  role.addToPolicy(new iam.PolicyStatement({ actions: [action], resources: arns.map((arn) => Stack.of(role).formatArn(arn)) }));
 }
 
 /** Reads a table, and where its partitions are. */

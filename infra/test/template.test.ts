@@ -178,8 +178,7 @@ describe('the role', () => {
     );
     const expected = ['RekeyRole', 'RepartitionPlanRole', 'RepartitionWriteRole'].flatMap((role) => [
       `${role} secretsmanager:GetSecretValue ${arn}`,
-      `${role} ssm:GetParameter ${parameter('b')}`,
-      `${role} ssm:GetParameter ${parameter('lake/a')}`,
+      ...['b', 'b:*', 'lake/a', 'lake/a:*'].map((name) => `${role} ssm:GetParameter ${parameter(name)}`),
     ]);
     expect(found.sort()).toEqual(expected.sort());
   });
