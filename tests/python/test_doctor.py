@@ -152,6 +152,14 @@ def test_a_table_that_is_missing(account: Account) -> None:
     assert all("there is no such table" in said for _, said in found)
 
 
+def test_a_table_of_a_route_that_is_missing(account: Account) -> None:
+    account.rekey.pop("table")
+    there = {"target": f"s3://{account.lake}/anpr/", "table": f"{account.name}.events"}
+    account.rekey["route"] = {"column": "kind", "tables": {"a": there, "b": there | {"table": f"{account.name}.none"}}}
+    fails, said = the(account.said())
+    assert fails and said.startswith(f"table {account.name}.none (rekey `anpr`): there is no such table")
+
+
 def test_partition_keys_that_differ(account: Account) -> None:
     account.rekey["partition_by"] = ["date"]
     fails, said = the(account.said())

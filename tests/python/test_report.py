@@ -207,6 +207,24 @@ def test_merged_partitions_are_counted_where_readers_find_them(s3: Any) -> None:
     assert document["lake"]["bytes"] == 5 * 5_000 + 70_000 and document["lake"]["count"] == 6
 
 
+def test_the_tables_of_a_route_are_counted_where_they_lie(s3: Any) -> None:
+    moved = batch(0)
+    targets = ("cars/", "else/where/")
+    tables = {name: {"target": f"s3://lake/{name}", "table": f"d.{name[:4]}"} for name in targets}
+    moved["batch"]["settings"]["job"]["route"] = {"column": "kind", "tables": tables}
+    for document in (moved["plan"], moved["commit"]):
+        for output, target in zip(document["outputs"], targets):
+            output["key"] = output["key"].replace("anpr/", target)
+    for output in moved["commit"]["outputs"]:
+        s3.put_object(Bucket="lake", Key=output["key"], Body=b"x" * 5_000)
+    for kind, document in moved.items():
+        s3.put_object(Bucket="lake", Key=f"anpr/_lakewright/{kind}/{0:032x}", Body=json.dumps(document).encode())
+    s3.put_object(Bucket="lake", Key="anpr/_lakewright/quarantine/x", Body=b"")
+    document = gathered(TARGET)
+    assert (document["lake"]["count"], document["lake"]["partitions"], document["table"]) == (2, 2, "d.cars, d.else")
+    assert sum(rows for _, rows, _ in document["over_time"]["bins"]) == 36
+
+
 def test_the_other_jobs_are_summed_from_their_ledgers(s3: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def put_each(entries: dict[str, Any]) -> None:
         for key, document in entries.items():

@@ -142,5 +142,5 @@ def test_repartition_hashes_with_a_parameter_of_systems_manager(
     visitors = Repartition("visitors", outputs)
     visitors.succeeded()
     (file,) = visitors.files("", tmp_path)
-    rows = sorted(duckdb.sql(f"FROM read_json('{file}', columns = {{at: 'VARCHAR', visitor: 'VARCHAR'}})").fetchall())
+    rows = sorted(duckdb.sql(f"FROM read_json('{file}', columns = {{'at': 'VARCHAR', 'visitor': 'VARCHAR'}})").fetchall())
     assert rows == sorted((record["at"], hashed(record["visitor"])) for record in records)

@@ -139,6 +139,25 @@ source = "s3://mine-landing/later/"
 timestamp = { column = "at" }
 target = "s3://mine-lake/later/"
 table = "mine.later"
+
+[[rekey]]
+name = "visits"
+source = "s3://mine-landing/visits/"
+timestamp = { column = "at" }
+target = "s3://mine-lake/visits/"
+partition_by = ["date"]
+
+[rekey.route]
+column = "kind"
+otherwise = "2"
+
+[rekey.route.tables.arrival]
+target = "s3://mine-lake/arrivals/"
+table = "port.arrivals"
+
+[rekey.route.tables.2]
+target = "s3://mine-lake/others/"
+table = "port.others"
 """
 
 
@@ -148,7 +167,10 @@ def test_own_configuration_with_tables_made_from_what_lands(tmp_path: Path) -> N
     orders.mkdir()
     (orders / "a.csv").write_text("id,at,price\n1,2026-05-01,1.5\n2,2026-05-02,2\n")
     people.write_text("name,country\n" + "".join(f'"p, {n}",{"de" if n % 2 else "fr"}\n' for n in range(10)))
-    land = ["--land", f"orders={orders}", "--land", f"people={people}"]
+    visits = tmp_path / "visits.json"
+    records = [{"kind": ["arrival", 2, "call"][n % 3], "at": "2026-05-01T00:00:00Z", f"n{n % 3}": n} for n in range(12)]
+    visits.write_text("".join(json.dumps(record) for record in records))
+    land = ["--land", f"orders={orders}", "--land", f"people={people}", "--land", f"visits={visits}"]
     with up(tmp_path / "log", "--config", str(config), *land) as summary, pytest.MonkeyPatch.context() as patch:
         for name, value in exported(summary["exports"]).items():
             patch.setenv(name, value)
@@ -156,10 +178,17 @@ def test_own_configuration_with_tables_made_from_what_lands(tmp_path: Path) -> N
         by_job = {outcome["job"]: outcome for outcome in summary["outcomes"]}
         assert (by_job["orders"]["rows_out"], by_job["orders"]["partitions"]) == (2, 2)
         assert (by_job["people"]["rows_out"], by_job["people"]["partitions"]) == (10, 2)
+        assert (by_job["visits"]["rows_out"], by_job["visits"]["files_out"]) == (12, 2)
         (note,) = summary["notes"]
         assert "the table mine.later of rekey `later` is not there" in note and "--land later=FOLDER" in note
-        table = clients.client("glue").get_table(DatabaseName="mine", Name="orders")["Table"]
-        columns = {column["Name"]: column["Type"] for column in table["StorageDescriptor"]["Columns"]}
+
+        def described(database: str, name: str) -> tuple[dict[str, Any], dict[str, str]]:
+            table = clients.client("glue").get_table(DatabaseName=database, Name=name)["Table"]
+            return table, {column["Name"]: column["Type"] for column in table["StorageDescriptor"]["Columns"]}
+
+        assert described("port", "arrivals")[1] == {"kind": "string", "at": "timestamp", "n0": "bigint"}
+        assert described("port", "others")[1].keys() == {"kind", "at", "n1", "n2"}
+        table, columns = described("mine", "orders")
         assert columns == {"id": "bigint", "at": "date", "price": "double"}
         assert [key["Name"] for key in table["PartitionKeys"]] == ["date"]
         partitions = clients.client("glue").get_partitions(DatabaseName="mine", TableName="orders")["Partitions"]

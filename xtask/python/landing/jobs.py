@@ -19,6 +19,15 @@ PARTITION_BY = ["year", "month", "day", "hour"]
 TABLES = "s3://lakewright-tables/"
 
 
+def destinations(settings: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """What a job writes to: by the values of `route`, each with the job's settings where it has none of its own; else itself."""
+    route = settings.get("route")
+    if not route:
+        return {"": settings}
+    shared = {name: value for name, value in settings.items() if name not in ("route", "target", "table")}
+    return {value: shared | own for value, own in route["tables"].items()}
+
+
 class Job(NamedTuple):
     """One entry."""
 
@@ -62,9 +71,11 @@ class Jobs(NamedTuple):
     def written_tables(self) -> dict[str, Job]:
         """The tables over what jobs write."""
         return {
-            job.settings["table"]: job
+            written["table"]: job
             for job in self.jobs
-            if job.kind in ("rekey", "repartition") and "table" in job.settings
+            if job.kind in ("rekey", "repartition")
+            for written in destinations(job.settings).values()
+            if "table" in written
         }
 
     def takers(self) -> list[Job]:

@@ -113,16 +113,20 @@ def _of_json(looks: Iterable[Look]) -> Records:
             else:
                 # Of a long text without newlines the last piece is cut, not broken.
                 broken += 1
+    return Records(rows, broken, columns_of_json(rows), None)
+
+
+def columns_of_json(rows: list[Record]) -> dict[str, str]:
+    """The Hive types of the fields of records."""
     if not rows:
-        return Records([], broken, {}, None)
+        return {}
     with tempfile.NamedTemporaryFile("w", suffix=".json", encoding="utf-8") as file:
         file.writelines(json.dumps(row) + "\n" for row in rows)
         file.flush()
         relation = duckdb.read_json(
             file.name, format="newline_delimited", sample_size=-1, maximum_depth=-1, map_inference_threshold=-1
         )
-        columns = _types(relation, exact=False)
-    return Records(rows, broken, columns, None)
+        return _types(relation, exact=False)
 
 
 def _sniffed(file: str, given: str | None) -> Csv | None:

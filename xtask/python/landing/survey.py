@@ -9,7 +9,7 @@ from typing import Any
 
 from flights.table import table_input
 from landing import files, jobs, records, tables, times
-from landing.jobs import PARTITION_BY, Job, Jobs
+from landing.jobs import PARTITION_BY, Job, Jobs, destinations
 from localcloud.progress import Failure, progress, run
 
 Table = dict[str, Any]
@@ -55,6 +55,19 @@ def kind_of(looks: list[files.Look], expected: str | None, what: str) -> str:
     return expected or most
 
 
+def routed(seen: records.Records, kind: str, route: dict[str, Any], value: str) -> records.Records:
+    """The records that `route` sends where those of a value go, and their columns."""
+
+    def goes_there(row: records.Record) -> bool:
+        found = dict(times.fields(row)).get(route["column"])
+        text = found if isinstance(found, str) else json.dumps(found)
+        return text == value or (route.get("otherwise") == value and text not in route["tables"])
+
+    rows = [row for row in seen.rows if goes_there(row)]
+    columns = seen.columns if kind != "json" and rows else records.columns_of_json(rows)
+    return seen._replace(rows=rows, columns=columns)
+
+
 def planned(job: Job, paths: list[Path]) -> tuple[dict[str, Any], list[Table]]:
     """What lands for a job, and the tables that follow from it."""
     found = files.gathered(paths)
@@ -67,13 +80,17 @@ def planned(job: Job, paths: list[Path]) -> tuple[dict[str, Any], list[Table]]:
         database, name = job.source_table.split(".", 1)
         columns = tables.lowered(seen.columns, [])
         made.append({"database": database, "input": tables.source_input(name, str(job.source), kind, columns, seen.csv)})
-    if "table" in job.settings and not job.settings.get("manage_table"):
-        database, name = job.settings["table"].split(".", 1)
-        keys = job.settings.get("partition_by", PARTITION_BY if job.kind == "rekey" else [])
-        columns = tables.lowered(times.with_time(seen.columns, seen.rows, job.settings.get("timestamp", {})), keys)
-        if not columns:
-            raise Failure(f"{job.kind} `{job.name}`: no columns for its table {job.settings['table']} are seen in the files")
-        made.append({"database": database, "input": table_input(name, job.settings["target"], columns, keys)})
+    for value, written in destinations(job.settings).items():
+        if "table" not in written or written.get("manage_table"):
+            continue
+        database, name = written["table"].split(".", 1)
+        keys = written.get("partition_by", PARTITION_BY if job.kind == "rekey" else [])
+        of = routed(seen, kind, job.settings["route"], value) if "route" in job.settings else seen
+        columns = tables.lowered(times.with_time(of.columns, of.rows, job.settings.get("timestamp", {})), keys)
+        if columns:
+            made.append({"database": database, "input": table_input(name, written["target"], columns, keys)})
+        elif "route" not in job.settings:
+            raise Failure(f"{job.kind} `{job.name}`: no columns for its table {written['table']} are seen in the files")
     landing = {
         "job": job.name,
         "kind": job.kind,
@@ -89,12 +106,13 @@ def unmade(config: Jobs, made: list[Table]) -> list[str]:
     have = {f"{table['database']}.{table['input']['Name']}" for table in made}
     notes = []
     for job in config.jobs:
-        table = job.settings.get("table")
-        if table and job.kind != "compact" and table not in have and not job.settings.get("manage_table"):
-            notes.append(
-                f"the table {table} of {job.kind} `{job.name}` is not there: nothing landed that shows its columns. "
-                f"Land a sample with --land {job.name}=FOLDER, or create it in Glue"
-            )
+        for written in destinations(job.settings).values():
+            table = written.get("table")
+            if table and job.kind != "compact" and table not in have and not written.get("manage_table"):
+                notes.append(
+                    f"the table {table} of {job.kind} `{job.name}` is not there: nothing landed that shows its columns. "
+                    f"Land a sample with --land {job.name}=FOLDER, or create it in Glue"
+                )
         if job.source_table and job.source_table not in have and job.source_table not in config.written_tables():
             notes.append(
                 f"the table {job.source_table}, which {job.kind} `{job.name}` reads, is not there: "
@@ -116,9 +134,9 @@ def main() -> dict[str, Any]:
         landing, new = planned(config.taker(name), paths)
         landed.append(landing)
         made += new
-    databases = {
-        table.split(".", 1)[0] for job in config.jobs for key in ("table",) if (table := job.settings.get(key))
-    } | {job.source_table.split(".", 1)[0] for job in config.jobs if job.source_table}
+    written = config.written_tables()
+    named = [*written, *(job.settings.get("table") or job.source_table for job in config.jobs), *(job.source_table for job in config.jobs)]
+    databases = {table.split(".", 1)[0] for table in named if table}
     plan = {
         "config": str(given.config),
         "buckets": config.buckets(),
@@ -127,7 +145,6 @@ def main() -> dict[str, Any]:
         "landings": landed,
     }
     given.plan.write_text(json.dumps(plan))
-    written = config.written_tables()
     elsewhere = [job for job in config.jobs if job.source_table and job.source_table not in written]
     notes = unmade(config, made)
     return {

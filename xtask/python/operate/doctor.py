@@ -13,7 +13,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from landing.jobs import PARTITION_BY
+from landing.jobs import PARTITION_BY, destinations
 from localcloud.clients import client
 from localcloud.ledger import split
 from localcloud.progress import Failure, progress, run
@@ -94,8 +94,9 @@ class Deployment:
         """Each table, its job, and the job's kind."""
         for kind in ("rekey", "compact", "repartition"):
             for job in self.jobs(kind):
-                if "table" in job:
-                    yield job["table"], job, kind
+                for written in destinations(job).values():
+                    if "table" in written:
+                        yield written["table"], written, kind
                 if kind == "repartition" and not job.get("source", "s3://").startswith("s3://"):
                     yield job["source"], job, "source"
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from landing.jobs import Job, Jobs, load
+from landing.jobs import Job, Jobs, destinations, load
 from localcloud.clients import client
 from localcloud.ledger import Ledger, listing, split
 from localcloud.progress import Failure, progress, run
@@ -140,6 +140,7 @@ def unread(jobs: Jobs) -> list[str]:
         if isinstance(place := job.settings.get(key), str) and place.startswith("s3://")
     ]
     places += [place for job in jobs.jobs for place in job.settings.get("sources", [])]
+    places += [written["target"] for job in jobs.jobs if job.kind == "rekey" for written in destinations(job.settings).values()]
     buckets = {split(job.settings["source"])[0] for job in jobs.jobs if job.source and not job.source_table}
     found = []
     for bucket in sorted(buckets):

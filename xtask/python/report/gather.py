@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from itertools import islice
 from typing import Any
 
+from landing.jobs import destinations
 from localcloud.clients import CONNECTIONS, client
 from localcloud.ledger import example, keys, listing, split
 from localcloud.progress import Failure, progress
@@ -45,8 +46,9 @@ class Commits:
     """Sums over the commits of a ledger."""
 
     def __init__(self, target: str) -> None:
-        self._bucket, self._prefix = split(target)
-        self._ledger = f"{self._prefix}_lakewright/"
+        self._target = target
+        self._bucket, prefix = split(target)
+        self._ledger = f"{prefix}_lakewright/"
         self.settings: Document = {}
         self._newest = ""
         self._counts: Counter[str] = Counter()
@@ -91,12 +93,12 @@ class Commits:
             landed = max((member["landed"] for member in (plan or {}).get("members", [])), default="")
             if not self.settings or landed > self._newest:
                 self.settings, self._newest = batch["settings"]["job"], landed
-        root = self._prefix + first_output(self.settings)
+        roots = [split(root)[1] for root, _ in first_outputs(self.settings, self._target)]
         written = {output["key"]: output["rows"] for output in commit["outputs"]}
         self._counts["outputs"] += len(written)
         self._counts["output_bytes"] += sum(output["bytes"] for output in commit["outputs"])
         # Each row counts once, so of several outputs only the first is looked at.
-        moments = {key: happened(key.removeprefix(root)) for key in written if key.startswith(root)}
+        moments = {key: happened(key.removeprefix(root)) for root in roots for key in written if key.startswith(root)}
         for key, moment in moments.items():
             if moment:
                 self._over_time.add(*moment, rows=written[key], files=1)
@@ -158,6 +160,15 @@ class Commits:
         }
 
 
+def first_outputs(settings: Document, target: str) -> list[tuple[str, str]]:
+    """Where the files of the first output lie, of each table that the job writes, and the ledger of its compaction."""
+    found = []
+    for written in destinations(settings).values():
+        root = written["target"] if "route" in settings else target
+        found.append((root + first_output(written), f"{root}_lakewright/"))
+    return found
+
+
 def first_output(settings: Document) -> str:
     """Where the files of the first output lie below the target."""
     outputs = settings.get("output") or [{}]
@@ -192,14 +203,14 @@ def gathered(target: str, name: str | None = None, compaction: Compaction | None
     if not settings:
         raise NoLedger(f"{target} has no ledger of a rekey job: nothing is committed there yet, or it is another job's target")
     progress(0, 0, "files of the target")
-    lake = looked_at(target + first_output(settings), f"{target}_lakewright/", compaction or Compaction())
+    lake = looked_at(first_outputs(settings, target), compaction or Compaction())
     read = commits.document()
     lies = landed(settings["source"], settings.get("error_prefix"))
     return {
         "name": name or settings["name"],
         "source": settings["source"],
         "target": target,
-        "table": settings.get("table"),
+        "table": ", ".join(written["table"] for written in destinations(settings).values() if written.get("table")) or None,
         "zone": settings["timestamp"].get("zone") or "UTC",
         "partition_by": settings.get("partition_by"),
         "landed": lies,

@@ -84,11 +84,12 @@ def _generation(path: str, directory: str) -> Iterator[Partition]:
         yield path, sizes
 
 
-def looked_at(root: str, ledger: str, compaction: Compaction) -> dict[str, Any]:
-    """The files of an output now, and after a compaction."""
+def looked_at(roots: list[tuple[str, str]], compaction: Compaction) -> dict[str, Any]:
+    """The files now and after a compaction, below places that each have a ledger of their own."""
     sizes, most = Sizes(), Largest()
     directories = small = after = affected = 0
-    for path, files in partitions(root, ledger):
+    found = ((root, *partition) for root, ledger in roots for partition in partitions(root, ledger))
+    for root, path, files in found:
         directories += 1
         for size in files:
             sizes.add(size)
@@ -96,7 +97,8 @@ def looked_at(root: str, ledger: str, compaction: Compaction) -> dict[str, Any]:
         left = compaction.after(files)
         after += left
         affected += left < len(files)
-        most.add(len(files) - left, path or "(no partition)", [len(files), left, sum(files)])
+        name = path if len(roots) == 1 else f"{split(root)[1]}{path}"
+        most.add(len(files) - left, name or "(no partition)", [len(files), left, sum(files)])
     return {
         "lake": {**sizes.document(), "partitions": directories},
         "compaction": {

@@ -166,6 +166,7 @@ impl Stage {
             },
             rates: FaultRates::default(),
             one_file: true,
+            routed: false,
             mutant,
         };
         Self {

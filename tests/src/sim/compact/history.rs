@@ -75,6 +75,7 @@ pub fn run(seed: u64, mutant: Option<Mutant>) -> Run {
             },
             rates: FaultRates::draw(&mut rng),
             one_file: rng.bool(),
+            routed: seed.is_multiple_of(3),
             mutant,
         };
         let theatre = Arc::new(Theatre {

@@ -43,6 +43,8 @@ pub(super) struct Setup {
     pub(super) rates: FaultRates,
     /// Whether each partition is to be one file.
     pub(super) one_file: bool,
+    /// Whether the table is one of several that rekey writes to, so that its commits are elsewhere.
+    pub(super) routed: bool,
     pub(super) mutant: Option<Mutant>,
 }
 
@@ -70,16 +72,27 @@ fn config(setup: &Setup) -> Config {
         // Two or three files as rekey writes them here.
         "target_size = \"6000B\""
     };
+    let to = r#"target = "s3://lake/sim/"
+        table = "lake.sim""#;
+    let (own, route) = if setup.routed {
+        let route = r#"[rekey.route]
+        column = "kind"
+        otherwise = "a"
+        [rekey.route.tables.a]"#;
+        (r#"target = "s3://lake/job/""#, format!("{route}\n{to}"))
+    } else {
+        (to, String::new())
+    };
     let text = format!(
         r#"
         [[rekey]]
         name = "sim"
         source = "s3://landing/sim/"
-        target = "s3://lake/sim/"
+        {own}
         timestamp = {{ column = "t" }}
-        table = "lake.sim"
         encryption = {{ algorithm = "aws:kms" }}
         output = [{{ format = "parquet", compression = "none" }}]
+        {route}
         [[compact]]
         table = "lake.sim"
         min_files = 2
@@ -150,7 +163,7 @@ impl World {
     }
 
     pub(super) fn table(&self) -> &TableName {
-        self.rekey.table.as_ref().unwrap_or_else(|| unreachable!())
+        self.compacted.first().unwrap_or_else(|| unreachable!())
     }
 
     pub(super) fn failed(&self) -> bool {
