@@ -200,7 +200,7 @@ def test_own_configuration_with_tables_made_from_what_lands(tmp_path: Path) -> N
     ("arguments", "message"),
     [
         (["--config", "nowhere.toml"], "nowhere.toml cannot be read"),
-        (["--config", "my.toml", "--land", "orders.csv"], "several jobs that read files (`orders`, `later`, `people`)"),
+        (["--config", "my.toml", "--land", "orders.csv"], "several jobs that read files (`orders`, `later`, `visits`, `people`)"),
         (["--config", "my.toml", "--land", "oders=orders.csv"], "has no job `oders` that reads files"),
         (["--config", "my.toml", "--land", "later=orders.csv"], 'reads JSON, but the files hold CSV: write format = "csv"'),
         (["--config", "my.toml", "--land", "orders=nothing/"], "nothing does not exist"),
