@@ -115,7 +115,7 @@ def test_files_without_times_are_repartitioned(tmp_path: Path) -> None:
     assert (tried["proposal"]["kind"], outcome["rows_out"], outcome["files_out"]) == ("repartition", 30, 1)
 
 
-OWN = """
+OWN = r"""
 [[rekey]]
 name = "orders"
 source = "s3://mine-landing/orders/"
@@ -139,6 +139,14 @@ source = "s3://mine-landing/later/"
 timestamp = { column = "at" }
 target = "s3://mine-lake/later/"
 table = "mine.later"
+
+[[rekey]]
+name = "doors"
+source = "s3://mine-landing/doors/"
+format = "regex"
+regex = { pattern = '(?P<at>\S+) (?P<door>\S+)' }
+timestamp = { column = "at" }
+target = "s3://mine-lake/doors/"
 
 [[rekey]]
 name = "visits"
@@ -170,7 +178,10 @@ def test_own_configuration_with_tables_made_from_what_lands(tmp_path: Path) -> N
     visits = tmp_path / "visits.json"
     records = [{"kind": ["arrival", 2, "call"][n % 3], "at": "2026-05-01T00:00:00Z", f"n{n % 3}": n} for n in range(12)]
     visits.write_text("".join(json.dumps(record) for record in records))
-    land = ["--land", f"orders={orders}", "--land", f"people={people}", "--land", f"visits={visits}"]
+    doors = tmp_path / "doors.log"
+    doors.write_text("2026-05-01T00:00:00Z a\n2026-05-01T00:30:00Z b\n")
+    landed = {"orders": orders, "people": people, "visits": visits, "doors": doors}
+    land = [part for name, path in landed.items() for part in ("--land", f"{name}={path}")]
     with up(tmp_path / "log", "--config", str(config), *land) as summary, pytest.MonkeyPatch.context() as patch:
         for name, value in exported(summary["exports"]).items():
             patch.setenv(name, value)
@@ -178,6 +189,7 @@ def test_own_configuration_with_tables_made_from_what_lands(tmp_path: Path) -> N
         by_job = {outcome["job"]: outcome for outcome in summary["outcomes"]}
         assert (by_job["orders"]["rows_out"], by_job["orders"]["partitions"]) == (2, 2)
         assert (by_job["people"]["rows_out"], by_job["people"]["partitions"]) == (10, 2)
+        assert (by_job["doors"]["rows_out"], by_job["doors"]["files_out"]) == (2, 1)
         assert (by_job["visits"]["rows_out"], by_job["visits"]["files_out"]) == (12, 2)
         (note,) = summary["notes"]
         assert "the table mine.later of rekey `later` is not there" in note and "--land later=FOLDER" in note
@@ -200,7 +212,7 @@ def test_own_configuration_with_tables_made_from_what_lands(tmp_path: Path) -> N
     ("arguments", "message"),
     [
         (["--config", "nowhere.toml"], "nowhere.toml cannot be read"),
-        (["--config", "my.toml", "--land", "orders.csv"], "several jobs that read files (`orders`, `later`, `visits`, `people`)"),
+        (["--config", "my.toml", "--land", "orders.csv"], "several jobs that read files (`orders`, `later`, `doors`, `visits`, `people`)"),
         (["--config", "my.toml", "--land", "oders=orders.csv"], "has no job `oders` that reads files"),
         (["--config", "my.toml", "--land", "later=orders.csv"], 'reads JSON, but the files hold CSV: write format = "csv"'),
         (["--config", "my.toml", "--land", "orders=nothing/"], "nothing does not exist"),

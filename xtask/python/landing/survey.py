@@ -40,6 +40,11 @@ def looked_at(found: list[files.Landing]) -> list[files.Look]:
     return looks
 
 
+def is_looked_at(job: Job) -> bool:
+    """Whether files of the job's format are looked at. Others only land."""
+    return job.format is None or job.format in FORMATS
+
+
 def kind_of(looks: list[files.Look], expected: str | None, what: str) -> str:
     """The format of most of the files; if the job reads another one, that is said before all records are quarantined."""
     kinds = Counter(look.format for look in looks if look.format)
@@ -71,6 +76,15 @@ def routed(seen: records.Records, kind: str, route: dict[str, Any], value: str) 
 def planned(job: Job, paths: list[Path]) -> tuple[dict[str, Any], list[Table]]:
     """What lands for a job, and the tables that follow from it."""
     found = files.gathered(paths)
+    landing = {
+        "job": job.name,
+        "kind": job.kind,
+        "source": job.source,
+        "files": [{"path": str(one.path), "key": one.key} for one in found],
+        "problems": [],
+    }
+    if not is_looked_at(job):
+        return landing, []
     looks = looked_at(found)
     kind = kind_of(looks, job.format, f"{job.kind} `{job.name}`")
     delimiter = (job.settings.get("csv") or {}).get("delimiter")
@@ -91,14 +105,8 @@ def planned(job: Job, paths: list[Path]) -> tuple[dict[str, Any], list[Table]]:
             made.append({"database": database, "input": table_input(name, written["target"], columns, keys)})
         elif "route" not in job.settings:
             raise Failure(f"{job.kind} `{job.name}`: no columns for its table {written['table']} are seen in the files")
-    landing = {
-        "job": job.name,
-        "kind": job.kind,
-        "source": job.source,
-        "files": [{"path": str(one.path), "key": one.key} for one in found],
-        "problems": [f"{look.landing.path}: {look.problem}" for look in looks if look.problem],
-    }
-    return landing, made
+    problems = [f"{look.landing.path}: {look.problem}" for look in looks if look.problem]
+    return landing | {"problems": problems}, made
 
 
 def unmade(config: Jobs, made: list[Table]) -> list[str]:
@@ -109,10 +117,12 @@ def unmade(config: Jobs, made: list[Table]) -> list[str]:
         for written in destinations(job.settings).values():
             table = written.get("table")
             if table and job.kind != "compact" and table not in have and not written.get("manage_table"):
-                notes.append(
-                    f"the table {table} of {job.kind} `{job.name}` is not there: nothing landed that shows its columns. "
-                    f"Land a sample with --land {job.name}=FOLDER, or create it in Glue"
-                )
+                missing = f"the table {table} of {job.kind} `{job.name}` is not there: "
+                if is_looked_at(job):
+                    missing += f"nothing landed that shows its columns. Land a sample with --land {job.name}=FOLDER, or create it in Glue"
+                else:
+                    missing += f"its columns are not read from files of the format {job.format}. Create it in Glue"
+                notes.append(missing)
         if job.source_table and job.source_table not in have and job.source_table not in config.written_tables():
             notes.append(
                 f"the table {job.source_table}, which {job.kind} `{job.name}` reads, is not there: "
