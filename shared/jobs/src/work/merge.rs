@@ -2,7 +2,6 @@
 
 use bytes::Bytes;
 use futures::{StreamExt, stream::FuturesUnordered};
-use lakewright_ports::StoreError;
 use parquet_merge::{Fetch, Merge, MergeError, Step};
 
 use super::upload::{PART, Upload};
@@ -48,22 +47,13 @@ pub(crate) async fn run(
 ) -> Result<(Upload, Vec<u8>), Failed> {
     let mut output = Output {
         ready: Vec::new(),
-        upload: Some(upload),
-        part: None,
+        upload,
     };
-    let worked_off = work_off(merge, read, &mut output).await;
-    let upload = output.upload().await;
-    match (worked_off, upload) {
-        (Ok(()), Ok(upload)) => Ok((upload, output.ready)),
-        (Err(error), Ok(mut upload)) => {
-            upload.abandon().await;
-            Err(error)
-        }
-        (worked_off, Err(error)) => {
-            worked_off?;
-            Err(error.into())
-        }
+    if let Err(error) = work_off(merge, read, &mut output).await {
+        output.upload.abandon().await;
+        return Err(error);
     }
+    Ok((output.upload, output.ready))
 }
 
 async fn work_off(
@@ -101,12 +91,10 @@ async fn work_off(
     }
 }
 
-/// The upload of a file: one part is uploaded while the next is produced.
+/// The upload of a file, and its bytes that are too few for a part.
 struct Output {
     ready: Vec<u8>,
-    /// `None` while a part is being uploaded, and after an upload failed.
-    upload: Option<Upload>,
-    part: Option<Task<(Upload, Result<(), StoreError>)>>,
+    upload: Upload,
 }
 
 impl Output {
@@ -117,22 +105,7 @@ impl Output {
         }
         // The next part will have a similar size.
         let part = std::mem::replace(&mut self.ready, Vec::with_capacity(PART + PART / 4));
-        let mut upload = self.upload().await?;
-        self.part = Some(Task::spawn(async move {
-            let put = upload.part(part).await;
-            (upload, put)
-        }));
-        Ok(())
-    }
-
-    /// The upload, once no part is being uploaded.
-    async fn upload(&mut self) -> Result<Upload, JobError> {
-        if let Some(part) = self.part.take() {
-            let (upload, put) = part.join(Stage::Write).await?;
-            put.map_err(|error| JobError::store(Stage::Write, error))?;
-            return Ok(upload);
-        }
-        let gone = || JobError::task(Stage::Write, "the upload is gone");
-        self.upload.take().ok_or_else(gone)
+        let put = self.upload.part(part).await;
+        put.map_err(|error| JobError::store(Stage::Write, error))
     }
 }
