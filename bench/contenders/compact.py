@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -12,16 +13,19 @@ from typing import Any
 
 from anpr.schema import HIVE_COLUMNS, PARTITION_KEYS
 from anpr.small_files import FILES, SUMMARY
-from contenders import peer
-from contenders.data import MODULES, Wrong, empty_folder
+from contenders import lakewright, peer
+from contenders.data import MODULES, Wrong, empty_folder, land, make
 from harness.cloud import LocalCloud
 from harness.function import Function, Invoked, invoke_all
 from harness.machine import ForeignLoad
 from harness.report import Run
 from verify import data_files
 
-LAKE, DATABASE = "bench-lake", "bench"
-SOURCE = "small/"
+LAKE, DATABASE, SOURCE = "bench-lake", "bench", "small/"
+# Who wrote the small files.
+PYARROW, REKEY = "pyarrow", "rekey"
+# The landed records that rekey makes files of.
+LANDED, LANDED_RECORDS, REKEY_MEMORY_MB = "5m", 5_000_000, 256
 OTHER_MEMORY_MB = 512
 # A file counts as settled after the `longest_invocation` below; times in listings have whole seconds.
 SETTLE_SECONDS = 3
@@ -43,6 +47,7 @@ generations = "s3://{lake}/{table}/generations/"
 class SmallFiles:
     """A table of small files, on disk."""
 
+    writer: str
     folder: Path
     rows: int
     files: int
@@ -51,12 +56,45 @@ class SmallFiles:
 
     @classmethod
     def make(cls, files: int, state: Path) -> "SmallFiles":
-        """Writes it, unless it exists."""
+        """pyarrow's: written unless they exist."""
         folder = state / "data" / f"small_{files}"
         if not (folder / SUMMARY).exists():
             print(f"making {files:,} files", flush=True)
             run_module("-m", "anpr.small_files", "--out", str(folder), "--files", str(files))
-        return cls(folder, **json.loads((folder / SUMMARY).read_text()))
+        return cls(PYARROW, folder, **json.loads((folder / SUMMARY).read_text()))
+
+    @classmethod
+    def make_by_rekey(cls, binary: Path, state: Path, scratch: Path) -> "SmallFiles":
+        """What rekey makes of landed objects, one by one: written unless they exist."""
+        folder = state / "data" / f"rekeyed_{LANDED}"
+        if not (folder / SUMMARY).exists():
+            landed = make(LANDED, LANDED_RECORDS, state / "data")
+            print(f"making {folder.name}", flush=True)
+            with LocalCloud(state) as cloud, empty_folder(scratch / "output") as output:
+                rekey = lakewright.Lakewright(binary, cloud, state, scratch)
+                dataset = land(LANDED, landed, cloud)
+                job = lakewright.Job(REKEY_MEMORY_MB, objects=1)
+                run = rekey.run_into(output, "", job, dataset, 1)
+                for path in data_files(output):
+                    kept = folder / FILES / path.relative_to(output)
+                    kept.parent.mkdir(parents=True, exist_ok=True)
+                    shutil.move(path, kept)
+            summary = {
+                "rows": dataset.expected.rows - dataset.expected.rows_undated,
+                "files": run.files,
+                "bytes": run.output_bytes,
+                "partitions": dataset.dated_partitions,
+            }
+            (folder / SUMMARY).write_text(json.dumps(summary))
+        return cls(REKEY, folder, **json.loads((folder / SUMMARY).read_text()))
+
+    @property
+    def title(self) -> str:
+        """It in words."""
+        return (
+            f"{self.files:,} files of {self.bytes / 1e6:,.0f} MB with {self.rows:,} rows, in {self.partitions} partitions, "
+            f"written by {self.writer}"
+        )
 
 
 def run_module(*arguments: str) -> None:
@@ -123,7 +161,7 @@ class Lakewright:
         foreign = load.share(cpu + cloud_cpu)
         files, size = self._verify(table, report)
         return Run(
-            "compact",
+            self._dataset.writer,
             contender,
             repetition,
             sum(part.wall_seconds for part in done),
@@ -166,7 +204,7 @@ def run_peer(name: str, dataset: SmallFiles, work: Path, scratch: Path, repetiti
         usage, foreign = peer.measure(name, "compact", files, output, temporary, work / "logs")
         count, size = verify(HIVE_COLUMNS, files, output, PARTITION_KEYS)
     return Run(
-        "compact",
+        dataset.writer,
         name,
         repetition,
         usage.wall_seconds,

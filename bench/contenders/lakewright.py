@@ -65,6 +65,11 @@ class Lakewright:
 
     def run(self, contender: str, job: Job, dataset: DataSet, repetition: int) -> Run:
         """One run, checked."""
+        with empty_folder(self._scratch / "output") as output:
+            return self.run_into(output, contender, job, dataset, repetition)
+
+    def run_into(self, output: Path, contender: str, job: Job, dataset: DataSet, repetition: int) -> Run:
+        """One run, checked, whose files are left in an empty folder."""
         self._runs += 1
         table = f"anpr_{self._runs}"
         make_table = self._cloud.make_table if job.writes == PARQUET else self._cloud.make_json_table
@@ -78,7 +83,7 @@ class Lakewright:
             done = run_function(function, batches, self._cloud.environment())
             cloud_cpu = self._cloud.cpu_seconds() - before
             foreign = load.share(done.usage.cpu_seconds + cloud_cpu)
-        files, size = self._verify(dataset, table, done)
+        files, size = self._verify(dataset, table, done, output)
         self._cloud.remove(LAKE, f"{table}/")
         return Run(
             dataset.name,
@@ -112,10 +117,9 @@ class Lakewright:
         )
         return path
 
-    def _verify(self, dataset: DataSet, table: str, done: FunctionRun) -> tuple[int, int]:
-        with empty_folder(self._scratch / "output") as output:
-            self._cloud.download(LAKE, f"{table}/", output)
-            measured = verify(dataset, output, "--dated-only")
+    def _verify(self, dataset: DataSet, table: str, done: FunctionRun, output: Path) -> tuple[int, int]:
+        self._cloud.download(LAKE, f"{table}/", output)
+        measured = verify(dataset, output, "--dated-only")
         undated = dataset.expected.rows_undated
         if (done.rows_out, done.rows_quarantined) != (dataset.expected.rows - undated, undated):
             raise Wrong(f"the function reports {done.rows_out} rows out and {done.rows_quarantined} quarantined")

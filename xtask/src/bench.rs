@@ -85,6 +85,8 @@ const QUICK: [(Benchmark, &[&str]); 4] = [
     (
         Benchmark::Compact,
         &[
+            "--written-by",
+            "pyarrow",
             "--memory",
             "256",
             "--compressions",
