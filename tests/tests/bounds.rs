@@ -11,6 +11,8 @@
 
 #[path = "bounds/avro.rs"]
 mod avro;
+#[path = "bounds/orc.rs"]
+mod orc;
 #[path = "bounds/wide.rs"]
 mod wide;
 

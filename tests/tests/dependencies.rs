@@ -29,19 +29,43 @@ const LICENCES: [&str; 11] = [
 ];
 
 /// Crates that are there in several versions, and what needs the older ones.
-const TWICE: [(&str, &str); 5] = [
+const TWICE: [(&str, &str); 26] = [
+    ("arrow", ORC),
+    ("arrow-arith", ORC),
+    ("arrow-array", ORC),
+    ("arrow-buffer", ORC),
+    ("arrow-cast", ORC),
+    ("arrow-data", ORC),
+    ("arrow-ipc", ORC),
+    ("arrow-json", ORC),
+    ("arrow-ord", ORC),
+    ("arrow-row", ORC),
+    ("arrow-schema", ORC),
+    ("arrow-select", ORC),
+    ("arrow-string", ORC),
+    ("atoi", ORC),
     (
         "base64",
         "lambda_runtime has 0.22, arrow and hyper-util 0.23",
     ),
+    ("comfy-table", ORC),
     ("crypto-common", "with digest"),
     ("digest", "aws-smithy-checksums has 0.10 through crc-fast"),
     (
         "getrandom",
         "ring has 0.2, ahash 0.3, and tempfile and others 0.4",
     ),
+    ("lz4_flex", "orc-rust has 0.11"),
+    ("num-bigint", ORC),
     ("syn", "derive macros, which are linked nowhere"),
+    ("thiserror", "lzokay-native, of orc-rust, has 1.0"),
+    ("thiserror-impl", "with thiserror"),
+    ("zstd", "orc-rust has 0.13"),
+    ("zstd-safe", "with zstd"),
 ];
+
+/// Its newest version does not take newer ones.
+const ORC: &str = "orc-rust is on arrow 59";
 
 /// The packages of the workspace and all that they need on the machine that this runs on.
 fn packages() -> (Vec<Value>, BTreeSet<String>) {

@@ -21,6 +21,8 @@ mod content;
 mod envelopes;
 #[path = "rekey_formats/logs.rs"]
 mod logs;
+#[path = "rekey_formats/orc.rs"]
+mod orc;
 #[path = "rekey_formats/parts.rs"]
 mod parts;
 #[path = "rekey_formats/routes.rs"]

@@ -21,6 +21,8 @@ mod hashed;
 mod honoured;
 #[path = "repartition/lake.rs"]
 mod lake;
+#[path = "repartition/orc.rs"]
+mod orc;
 #[path = "repartition/outputs.rs"]
 mod outputs;
 #[path = "repartition/reference.rs"]

@@ -27,7 +27,7 @@ use serde::{Deserialize, Serialize};
 pub use self::{
     batch::Batch,
     compact::{Compact, CompactCompression, CompactMode},
-    input::{Csv, InputFormat, Pattern},
+    input::{Csv, InputFormat, Pattern, Ranged},
     limits::Limits,
     mistake::{ConfigError, Mistake},
     operation::{Constant, EventValue, Hash, KeyPart, Mask, Operation, OperationKind},

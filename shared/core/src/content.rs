@@ -29,6 +29,7 @@ pub struct FileFormat {
 enum Family {
     Parquet,
     Avro,
+    Orc,
     /// A container of records or files.
     Container,
     /// An unsupported compression format.
@@ -48,7 +49,7 @@ const fn format(name: &'static str, magic: &'static [u8], family: Family) -> Fil
 const FORMATS: [FileFormat; 19] = [
     format("a Parquet file", b"PAR1", Family::Parquet),
     format("an encrypted Parquet file", b"PARE", Family::Container),
-    format("an ORC file", b"ORC", Family::Container),
+    format("an ORC file", b"ORC", Family::Orc),
     format("an Avro file", b"Obj\x01", Family::Avro),
     format("an Arrow file", b"ARROW1\0\0", Family::Container),
     format("a Hadoop SequenceFile", b"SEQ\x04", Family::Container),
@@ -123,6 +124,7 @@ fn way_out(format: &FileFormat) -> &'static str {
     match format.family {
         Family::Parquet => ": write format = \"parquet\", or keep such objects out of the source",
         Family::Avro => ": write format = \"avro\", or keep such objects out of the source",
+        Family::Orc => ": write format = \"orc\", or keep such objects out of the source",
         Family::Container => ", and such files are not read: keep them out of the source",
         Family::Compression => {
             ", a compression that is not read: use gzip, zstd, bzip2 or framed Snappy"
@@ -164,8 +166,23 @@ pub fn instead_of_parquet(head: &[u8]) -> Option<String> {
             "it is a {codec} stream; Parquet is compressed inside, not as a whole"
         ));
     }
+    unended(head, Family::Parquet)
+}
+
+/// What a file that is not ORC is instead, if its first bytes tell.
+pub(crate) fn instead_of_orc(head: &[u8]) -> Option<String> {
+    if let Some(codec) = codec_of(head) {
+        return Some(format!(
+            "it is a {codec} stream; ORC is compressed inside, not as a whole"
+        ));
+    }
+    unended(head, Family::Orc)
+}
+
+/// What a file is that does not end as those of its family do.
+fn unended(head: &[u8], family: Family) -> Option<String> {
     let format = FileFormat::of(head);
-    if format.is_some_and(|format| format.family == Family::Parquet) {
+    if format.is_some_and(|format| format.family == family) {
         return Some("it begins as one, but has no end: it was not written whole".to_owned());
     }
     what(head, format)
@@ -184,7 +201,9 @@ pub(crate) fn instead_of_avro(head: &[u8]) -> Option<String> {
 fn what(head: &[u8], format: Option<FileFormat>) -> Option<String> {
     if let Some(format) = format {
         return Some(match format.family {
-            Family::Parquet | Family::Avro | Family::Container => format!("it is {format}"),
+            Family::Parquet | Family::Avro | Family::Orc | Family::Container => {
+                format!("it is {format}")
+            }
             Family::Compression => format!("it is compressed with {format}"),
         });
     }

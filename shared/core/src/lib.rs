@@ -21,6 +21,7 @@ pub mod location;
 pub mod naming;
 mod nearest;
 pub mod operations;
+pub mod orc;
 pub mod parquet_in;
 pub mod parquet_out;
 pub mod partition;

@@ -6,8 +6,8 @@ use arrow::datatypes::DataType;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    catalog::{RowFormat, Table, TableError},
-    config::{Csv, InputFormat, Limits, Pattern},
+    catalog::{RowFormat, Table, TableError, honoured::ORC_BY_PLACE},
+    config::{Csv, InputFormat, Limits, Pattern, Ranged},
     csv, hive_type,
     json::{self, Envelope, KeyNames},
     lines::{self, Dialect, LineColumns, LineFramer},
@@ -53,6 +53,12 @@ pub enum Reading {
     Parquet,
     /// Avro object container files, with columns matched by name.
     Avro,
+    /// Apache ORC, with columns matched by name.
+    Orc {
+        /// The table's columns, in order, if its engines may find them by their places.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        columns: Vec<String>,
+    },
 }
 
 const HEADER_LINES: &str = "skip.header.line.count";
@@ -82,6 +88,9 @@ impl Reading {
             }
             InputFormat::Parquet => Self::Parquet,
             InputFormat::Avro => Self::Avro,
+            InputFormat::Orc => Self::Orc {
+                columns: Vec::new(),
+            },
         }
     }
 
@@ -95,7 +104,7 @@ impl Reading {
     }
 
     /// The reader that finds records in the bytes of one object. `first`: whether the bytes begin at the start of the
-    /// object. `None` for Parquet and Avro, which are read in batches ([`records`](crate::records)).
+    /// object. `None` for Parquet, ORC and Avro, which are read in batches ([`records`](crate::records)).
     ///
     /// # Errors
     /// Two columns of CSV have the same name.
@@ -123,7 +132,7 @@ impl Reading {
                 Box::new(LineFramer::new(dialect, header_lines, columns, longest))
             }
             Self::Regex(pattern) => Box::new(PatternFramer::new(pattern, first, longest)?),
-            Self::Parquet | Self::Avro => return Ok(None),
+            Self::Parquet | Self::Orc { .. } | Self::Avro => return Ok(None),
         };
         Ok(Some(if first {
             Box::new(OfText::new(records))
@@ -151,6 +160,18 @@ impl Reading {
         let dialect = match format {
             RowFormat::Parquet => return Ok(Self::Parquet),
             RowFormat::Avro => return Ok(Self::Avro),
+            RowFormat::Orc => {
+                let by_name = table.parameter(ORC_BY_PLACE);
+                let by_name =
+                    by_name.is_some_and(|value| value.trim().eq_ignore_ascii_case("false"));
+                return Ok(Self::Orc {
+                    columns: if by_name {
+                        Vec::new()
+                    } else {
+                        columns.collect()
+                    },
+                });
+            }
             RowFormat::HiveJson => {
                 return Ok(Self::Json {
                     lines: true,
@@ -201,6 +222,15 @@ impl Reading {
     /// table later, after its own.
     pub fn reads_as(&self, table: &Self) -> bool {
         let mut own = self.clone();
+        if let (Self::Orc { columns }, Self::Orc { columns: of_table }) = (&mut own, table)
+            && columns.is_empty() == of_table.is_empty()
+        {
+            let mut both = columns.iter().zip(of_table);
+            if !both.all(|(one, other)| one.eq_ignore_ascii_case(other)) {
+                return false;
+            }
+            columns.clone_from(of_table);
+        }
         if let (
             Self::Lines {
                 columns, nested, ..
@@ -256,6 +286,15 @@ impl Reading {
     /// Whether the objects are Parquet.
     pub fn is_parquet(&self) -> bool {
         *self == Self::Parquet
+    }
+
+    /// Of the formats that are read by ranges, which one it is.
+    pub fn by_ranges(&self) -> Option<Ranged> {
+        match self {
+            Self::Parquet => Some(Ranged::Parquet),
+            Self::Orc { .. } => Some(Ranged::Orc),
+            _ => None,
+        }
     }
 }
 
@@ -416,7 +455,7 @@ mod tests {
     use crate::{
         catalog::{
             Column, StorageDescriptor,
-            honoured::{AVRO, HIVE_JSON, LAZY_SIMPLE, OPEN_CSV, OPENX_JSON, PARQUET},
+            honoured::{AVRO, HIVE_JSON, LAZY_SIMPLE, OPEN_CSV, OPENX_JSON, ORC, PARQUET},
         },
         semantics::stated,
     };
@@ -448,7 +487,7 @@ mod tests {
     #[test]
     fn serdes() {
         stated(
-            "A table is read as its SerDe says: LazySimpleSerDe, OpenCSVSerde, the JSON SerDes of OpenX and Hive, ParquetHiveSerDe or AvroSerDe; any other is refused by name.",
+            "A table is read as its SerDe says: LazySimpleSerDe, OpenCSVSerde, the JSON SerDes of OpenX and Hive, ParquetHiveSerDe, OrcSerde or AvroSerDe; any other is refused by name.",
         );
         let lazy = |delimiter, escape, null: &str| Dialect::LazySimple {
             delimiter,
@@ -509,9 +548,17 @@ mod tests {
         assert_eq!(found, Ok(Reading::Parquet));
         let found = Reading::of_table(&table(AVRO, &[], &[]), None);
         assert_eq!(found, Ok(Reading::Avro));
-        let orc = table("org.apache.hadoop.hive.ql.io.orc.OrcSerde", &[], &[]);
-        let error = Reading::of_table(&orc, None).unwrap_err().to_string();
-        assert!(error.contains("OrcSerde"), "{error}");
+        let found = Reading::of_table(&table(ORC, &[], &[]), None);
+        assert_eq!(
+            found,
+            Ok(Reading::Orc {
+                columns: vec!["a".to_owned()]
+            })
+        );
+        let other = "org.apache.hadoop.hive.serde2.columnar.LazyBinaryColumnarSerDe";
+        let other = table(other, &[], &[]);
+        let error = Reading::of_table(&other, None).unwrap_err().to_string();
+        assert!(error.contains("LazyBinaryColumnarSerDe"), "{error}");
     }
 
     #[test]

@@ -15,8 +15,8 @@
 //! }
 //! ```
 //!
-//! Parquet does not implement it: its footer is at the end of the object, and a row group may be larger than the
-//! memory, so it is read by ranges, row group by row group, through [`ParquetFile`](crate::parquet_in::ParquetFile). Nor does
+//! Parquet and ORC do not implement it: their footer is at the end of the object, so they are read by ranges, through
+//! [`ParquetFile`](crate::parquet_in::ParquetFile) and [`OrcFile`](crate::orc::OrcFile). Nor does
 //! Avro, whose records are decoded into batches with types of their own: [`AvroFile`](crate::avro::AvroFile) takes the same chunks.
 
 use std::fmt::Debug;

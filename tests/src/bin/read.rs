@@ -19,6 +19,7 @@ use lakewright_core::{
     csv,
     encode::{Encoder, Layout},
     json::{self, Columns, ColumnsOptions, Inference, RecordError},
+    orc::OrcFile,
     parquet_in::ParquetFile,
     parquet_out::RowGroupLimit,
     records::{Filled, Records as _},
@@ -47,6 +48,7 @@ enum Format {
     Csv,
     Parquet,
     Avro,
+    Orc,
 }
 
 /// A file's line.
@@ -87,6 +89,7 @@ fn main() -> Result<()> {
             Format::Csv => decompress(&bytes).and_then(|plain| read_csv(&plain)),
             Format::Parquet => read_parquet(bytes),
             Format::Avro => decompress(&bytes).and_then(|plain| read_avro(&plain)),
+            Format::Orc => read_orc(bytes),
         };
         let content = content.unwrap_or_else(|error| Content::Refused {
             error: error.to_string(),
@@ -174,6 +177,16 @@ fn refused(record: Filled<'_>) -> Result<Option<SetAside>> {
 fn read_parquet(bytes: Vec<u8>) -> Result<Content> {
     let file = ParquetFile::open(Bytes::from(bytes), &Limits::default())?;
     let table = file.schema()?;
+    let mut batches = Vec::new();
+    for rows in file.read_columns(&table, Policy::Fail, Policy::Fail, Box::new(|_| None))? {
+        batches.push(rows?.batch);
+    }
+    read(&batches, Vec::new())
+}
+
+fn read_orc(bytes: Vec<u8>) -> Result<Content> {
+    let file = OrcFile::open(Bytes::from(bytes), &Limits::default(), 1 << 28)?;
+    let table = file.schema();
     let mut batches = Vec::new();
     for rows in file.read_columns(&table, Policy::Fail, Policy::Fail, Box::new(|_| None))? {
         batches.push(rows?.batch);

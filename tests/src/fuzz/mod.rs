@@ -9,6 +9,7 @@ pub mod envelope;
 pub mod json;
 pub mod lines;
 pub mod merge;
+pub mod orc;
 pub mod parquet;
 pub mod pattern;
 pub mod split;
@@ -39,6 +40,7 @@ pub const TARGETS: &[(&str, Check)] = &[
     ("json", json::check),
     ("lines", lines::check),
     ("merge", merge::check),
+    ("orc", orc::check),
     ("parquet", parquet::check),
     ("pattern", pattern::check),
     ("split", split::check),

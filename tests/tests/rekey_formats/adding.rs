@@ -142,36 +142,40 @@ fn a_field_without_a_column_becomes_one() {
 }
 
 #[test]
-fn columns_of_avro_have_its_types() {
-    let orders = std::fs::read(format!(
-        "{}/data/avro/snappy.avro",
-        env!("CARGO_MANIFEST_DIR")
-    ));
-    let orders = orders.unwrap();
-    virtual_time(async {
-        let lake = Lake::adding("format = \"avro\"\n");
-        let job = "timestamp = { column = \"AT\" }\npartition_by = [\"date\", \"kind\"]\nformat = \"avro\"\ntable = \"lake.t\"\non_unknown = \"add\"";
-        let lake = Lake {
-            config: Lake::new(job).config,
-            ..lake
-        };
-        lake.table(&[("t", "string"), ("n", "bigint")], &["date", "kind"]);
-        let report = lake.rekey("a", &orders, AMPLE).await.unwrap();
-        assert_eq!(report.rows_out, 3);
-        let columns = [
-            "orderid bigint",
-            "at timestamp",
-            "price decimal(10,2)",
-            "tags array<string>",
-            "place struct<lat:double,kind:string>",
-            "attributes map<string,int>",
-            "day date",
-        ];
-        assert_eq!(lake.added(), (texts(&columns), 1));
-        let rows = lake.rows(&report);
-        let row = &rows["date=2026-05-01/kind=ONLINE/00000.zstd.parquet"][0];
-        assert_eq!(row["place"], json!({"lat": 48.5, "kind": "SHOP"}));
-    });
+fn columns_of_avro_and_orc_have_their_types() {
+    for format in ["avro", "orc"] {
+        let orders = std::fs::read(format!(
+            "{}/data/{format}/snappy.{format}",
+            env!("CARGO_MANIFEST_DIR")
+        ));
+        let orders = orders.unwrap();
+        virtual_time(async {
+            let lake = Lake::adding(&format!("format = \"{format}\"\n"));
+            let job = format!(
+                "timestamp = {{ column = \"AT\" }}\npartition_by = [\"date\", \"kind\"]\nformat = \"{format}\"\ntable = \"lake.t\"\non_unknown = \"add\""
+            );
+            let lake = Lake {
+                config: Lake::new(&job).config,
+                ..lake
+            };
+            lake.table(&[("t", "string"), ("n", "bigint")], &["date", "kind"]);
+            let report = lake.rekey("a", &orders, AMPLE).await.unwrap();
+            assert_eq!(report.rows_out, 3);
+            let columns = [
+                "orderid bigint",
+                "at timestamp",
+                "price decimal(10,2)",
+                "tags array<string>",
+                "place struct<lat:double,kind:string>",
+                "attributes map<string,int>",
+                "day date",
+            ];
+            assert_eq!(lake.added(), (texts(&columns), 1));
+            let rows = lake.rows(&report);
+            let row = &rows["date=2026-05-01/kind=ONLINE/00000.zstd.parquet"][0];
+            assert_eq!(row["place"], json!({"lat": 48.5, "kind": "SHOP"}));
+        });
+    }
 }
 
 #[test]

@@ -305,17 +305,20 @@ fn a_detail_names_the_value() {
 }
 
 #[test]
-fn avro_is_routed_by_its_column() {
-    let path = format!("{}/data/avro/snappy.avro", env!("CARGO_MANIFEST_DIR"));
-    let object = std::fs::read(path).unwrap();
-    for room in ROOMS {
+fn avro_and_orc_are_routed_by_their_column() {
+    for (format, room) in ["avro", "orc"]
+        .into_iter()
+        .flat_map(|format| ROOMS.map(|room| (format, room)))
+    {
+        let data = format!("{}/data/{format}", env!("CARGO_MANIFEST_DIR"));
+        let object = std::fs::read(format!("{data}/snappy.{format}")).unwrap();
         virtual_time(async {
             let settings = ROUTES
                 .replace("column = \"t\"", "column = \"AT\"")
                 .replace("tables.order", "tables.ONLINE")
                 .replace("tables.7", "tables.SHOP")
                 .replace("\"shop\"", "\"day\"");
-            let lake = Lake::new(&format!("format = \"avro\"\n{settings}"));
+            let lake = Lake::new(&format!("format = \"{format}\"\n{settings}"));
             let mut lake = lake;
             for destination in lake.config.rekey[0]
                 .route
@@ -338,7 +341,7 @@ fn avro_is_routed_by_its_column() {
 #[test]
 fn an_object_without_the_column_or_with_one_of_another_type_is_refused() {
     stated(
-        "An object of a format other than JSON is refused if it lacks `route.column`, and one of Parquet or Avro also if the column has no texts, integers or booleans.",
+        "An object of a format other than JSON is refused if it lacks `route.column`, and one of Parquet, ORC or Avro also if the column has no texts, integers or booleans.",
     );
     virtual_time(async {
         let lake = lake("csv", "");

@@ -16,7 +16,7 @@ fn avro_file(codec: &str) -> Vec<u8> {
 #[test]
 fn a_prefix_of_avro() {
     stated(
-        "Under a prefix, the columns are those of the first object's header, or of its Parquet or Avro schema, or of all JSON records; CSV columns are strings.",
+        "Under a prefix, the columns are those of the first object's header, or of its Parquet, ORC or Avro schema, or of all JSON records; CSV columns are strings.",
     );
     virtual_time(async {
         let lake = Lake::new(

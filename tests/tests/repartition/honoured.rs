@@ -287,7 +287,7 @@ type Change = (fn(&mut Table), &'static str);
 #[test]
 fn what_a_table_says_and_is_not_understood() {
     stated(
-        "The InputFormat of a table must be the one that its SerDe's reader expects, TextInputFormat, MapredParquetInputFormat or AvroContainerInputFormat; any other, SymlinkTextInputFormat among them, is refused by name.",
+        "The InputFormat of a table must be the one that its SerDe's reader expects, TextInputFormat, MapredParquetInputFormat, OrcInputFormat or AvroContainerInputFormat; any other, SymlinkTextInputFormat among them, is refused by name.",
     );
     stated(
         "Each parameter of a table and of its SerDe is honoured, or is known to change nothing, or is refused by its name and value.",

@@ -134,7 +134,7 @@ fn a_table_of_json_in_one_task_and_in_many() {
         "JSON tables take their columns from the keys of their names, whatever the case, and leave other keys out.",
     );
     stated(
-        "An object that is not compressed and whose records end with lines is read by several tasks in ranges, each record by one of them; any other object is read by one task, Parquet by row groups.",
+        "An object that is not compressed and whose records end with lines is read by several tasks in ranges, each record by one of them; any other object is read by one task, Parquet by row groups and ORC by stripes.",
     );
     stated("The files of several tasks are those of one: the same rows, cut in the same places.");
     virtual_time(async {
@@ -287,7 +287,7 @@ fn lines_by_a_pattern_in_several_tasks() {
 #[test]
 fn prefixes() {
     stated(
-        "Under a prefix, the columns are those of the first object's header, or of its Parquet or Avro schema, or of all JSON records; CSV columns are strings.",
+        "Under a prefix, the columns are those of the first object's header, or of its Parquet, ORC or Avro schema, or of all JSON records; CSV columns are strings.",
     );
     virtual_time(async {
         let run = async |format: &str, objects: &[(&str, Vec<u8>)]| {

@@ -26,6 +26,8 @@ pub enum RowFormat {
     Parquet,
     /// Avro object container files.
     Avro,
+    /// Apache ORC.
+    Orc,
 }
 
 /// Why a table cannot be read or written.
@@ -36,7 +38,7 @@ pub enum TableError {
     Foreign(#[from] ForeignTable),
     /// The `SerDe` is not supported.
     #[error(
-        "the SerDe `{0}` is not read: LazySimpleSerDe, OpenCSVSerde, the JSON SerDes of OpenX and Hive, ParquetHiveSerDe and AvroSerDe are"
+        "the SerDe `{0}` is not read: LazySimpleSerDe, OpenCSVSerde, the JSON SerDes of OpenX and Hive, ParquetHiveSerDe, OrcSerde and AvroSerDe are"
     )]
     SerDe(String),
     /// No `SerDe` is named.
@@ -110,6 +112,9 @@ pub(crate) const PARQUET: &str = "org.apache.hadoop.hive.ql.io.parquet.serde.Par
 /// <https://docs.aws.amazon.com/athena/latest/ug/avro-serde.html>
 pub(crate) const AVRO: &str = "org.apache.hadoop.hive.serde2.avro.AvroSerDe";
 
+/// <https://docs.aws.amazon.com/athena/latest/ug/orc-serde.html>
+pub(crate) const ORC: &str = "org.apache.hadoop.hive.ql.io.orc.OrcSerde";
+
 pub(crate) const TEXT_INPUTS: [&str; 2] = [
     "org.apache.hadoop.mapred.TextInputFormat",
     "org.apache.hadoop.mapreduce.lib.input.TextInputFormat",
@@ -120,6 +125,11 @@ pub(crate) const PARQUET_INPUTS: [&str; 2] = [
 ];
 pub(crate) const AVRO_INPUTS: [&str; 1] =
     ["org.apache.hadoop.hive.ql.io.avro.AvroContainerInputFormat"];
+pub(crate) const ORC_INPUTS: [&str; 1] = ["org.apache.hadoop.hive.ql.io.orc.OrcInputFormat"];
+
+/// Whether a table's columns are found in ORC files by their places rather than by their names, in lower case.
+/// <https://docs.aws.amazon.com/athena/latest/ug/handling-schema-updates-chapter.html#index-access>
+pub(crate) const ORC_BY_PLACE: &str = "orc.column.index.access";
 
 /// How many buckets Spark's tables have, if they have any.
 const SPARK_BUCKETS: &str = "spark.sql.sources.schema.numBuckets";
@@ -133,6 +143,7 @@ impl RowFormat {
             OPENX_JSON => Some(Self::OpenXJson),
             PARQUET => Some(Self::Parquet),
             AVRO => Some(Self::Avro),
+            ORC => Some(Self::Orc),
             serde if HIVE_JSON.contains(&serde) => Some(Self::HiveJson),
             _ => None,
         }
@@ -142,6 +153,7 @@ impl RowFormat {
         match self {
             Self::Parquet => &PARQUET_INPUTS,
             Self::Avro => &AVRO_INPUTS,
+            Self::Orc => &ORC_INPUTS,
             Self::LazySimple | Self::OpenCsv | Self::OpenXJson | Self::HiveJson => &TEXT_INPUTS,
         }
     }

@@ -1,4 +1,6 @@
-//! Blocks that are compressed one by one, as in Avro's object container files.
+//! Blocks that are compressed one by one, as in Avro's object container files and in ORC files.
+
+use lz4_flex::block::DecompressError;
 
 use super::{Codec, engine::Engine};
 
@@ -9,6 +11,10 @@ pub(crate) enum BlockCodec {
     Deflate,
     /// Raw Snappy, followed by the CRC-32 of what it holds, big-endian.
     Snappy,
+    /// Raw Snappy alone.
+    RawSnappy,
+    /// A block of LZ4 without a frame.
+    RawLz4,
     /// A Zstandard frame.
     Zstd,
     /// A bzip2 stream.
@@ -36,6 +42,8 @@ pub(crate) fn decompress(
     let stream = |codec| Engine::new(codec).map_err(BlockError::Corrupt);
     let engine = match codec {
         BlockCodec::Snappy => return snappy(block, limit),
+        BlockCodec::RawSnappy => return raw_snappy(block, limit),
+        BlockCodec::RawLz4 => return raw_lz4(block, limit),
         BlockCodec::Deflate => Some(Engine::deflate()),
         BlockCodec::Zstd => stream(Codec::Zstd)?,
         BlockCodec::Bzip2 => stream(Codec::Bzip2)?,
@@ -78,13 +86,7 @@ fn snappy(block: &[u8], limit: usize) -> Result<Vec<u8>, BlockError> {
     let Some((block, checksum)) = block.split_last_chunk::<4>() else {
         return Err(corrupt("it is shorter than its checksum"));
     };
-    let failed = |error: snap::Error| BlockError::Corrupt(error.to_string());
-    if snap::raw::decompress_len(block).map_err(failed)? > limit {
-        return Err(BlockError::TooLong);
-    }
-    let plain = snap::raw::Decoder::new()
-        .decompress_vec(block)
-        .map_err(failed)?;
+    let plain = raw_snappy(block, limit)?;
     let mut crc = flate2::Crc::new();
     crc.update(&plain);
     if crc.sum() == u32::from_be_bytes(*checksum) {
@@ -92,6 +94,27 @@ fn snappy(block: &[u8], limit: usize) -> Result<Vec<u8>, BlockError> {
     } else {
         Err(corrupt("its checksum does not fit"))
     }
+}
+
+fn raw_snappy(block: &[u8], limit: usize) -> Result<Vec<u8>, BlockError> {
+    let failed = |error: snap::Error| BlockError::Corrupt(error.to_string());
+    if snap::raw::decompress_len(block).map_err(failed)? > limit {
+        return Err(BlockError::TooLong);
+    }
+    snap::raw::Decoder::new()
+        .decompress_vec(block)
+        .map_err(failed)
+}
+
+fn raw_lz4(block: &[u8], limit: usize) -> Result<Vec<u8>, BlockError> {
+    let mut plain = vec![0; limit];
+    let length = lz4_flex::block::decompress_into(block, &mut plain);
+    let length = length.map_err(|error| match error {
+        DecompressError::OutputTooSmall { .. } => BlockError::TooLong,
+        other => BlockError::Corrupt(other.to_string()),
+    })?;
+    plain.truncate(length);
+    Ok(plain)
 }
 
 fn corrupt(what: &str) -> BlockError {
@@ -122,6 +145,8 @@ mod tests {
                 block.extend(crc.sum().to_be_bytes());
                 block
             }
+            BlockCodec::RawSnappy => snap::raw::Encoder::new().compress_vec(plain).unwrap(),
+            BlockCodec::RawLz4 => lz4_flex::block::compress(plain),
             BlockCodec::Zstd => zstd::encode_all(plain, 0).unwrap(),
             BlockCodec::Bzip2 => {
                 let mut encoder =
@@ -167,7 +192,7 @@ mod tests {
     proptest! {
         #[test]
         fn blocks_come_back(plain in prop::collection::vec(0_u8..4, 0..200_000), less in 1_usize..9) {
-            for codec in ALL {
+            for codec in ALL.into_iter().chain([BlockCodec::RawSnappy, BlockCodec::RawLz4]) {
                 let block = compress(codec, &plain);
                 let found = decompress(codec, &block, plain.len());
                 prop_assert_eq!(found.as_ref(), Ok(&plain));

@@ -8,6 +8,7 @@ use std::fmt;
 
 use thiserror::Error;
 
+pub(crate) use self::block::{BlockCodec, BlockError, decompress as decompress_block};
 use self::engine::{Engine, Step};
 pub use self::layers::Layers;
 use crate::chunk::Chunk;

@@ -19,8 +19,30 @@ pub enum InputFormat {
     Parquet,
     /// Avro object container files.
     Avro,
+    /// Apache ORC.
+    Orc,
     /// Lines of text that follow a pattern, `regex`.
     Regex,
+}
+
+/// A format whose files are read by ranges, because their footer is at the end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ranged {
+    /// Apache Parquet, by row groups.
+    Parquet,
+    /// Apache ORC, by stripes.
+    Orc,
+}
+
+impl InputFormat {
+    /// Of the formats that are read by ranges, which one it is.
+    pub fn by_ranges(self) -> Option<Ranged> {
+        match self {
+            Self::Parquet => Some(Ranged::Parquet),
+            Self::Orc => Some(Ranged::Orc),
+            Self::Json | Self::Csv | Self::Avro | Self::Regex => None,
+        }
+    }
 }
 
 /// How lines of text are read.

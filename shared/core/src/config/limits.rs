@@ -23,9 +23,9 @@ pub struct Limits {
     /// for which there is no room is quarantined.
     #[serde(skip_serializing_if = "is_usual")]
     pub columns: u32,
-    /// The largest footer of a Parquet file. A file that exceeds this is refused.
+    /// The largest footer of a Parquet or ORC file. A file that exceeds this is refused.
     pub parquet_footer: Size,
-    /// The largest decoded row group of a Parquet file. A file that exceeds this is refused.
+    /// The largest decoded row group of a Parquet file, or stripe of an ORC file. A file that exceeds this is refused.
     pub parquet_row_group: Size,
 }
 

@@ -279,7 +279,7 @@ impl Repartition {
         match (&self.source, self.format) {
             (Source::Prefix(prefix), None) => problems.say(
                 "format",
-                format!("format is missing: write what the objects under {prefix} hold, json, csv, parquet, avro or regex"),
+                format!("format is missing: write what the objects under {prefix} hold, json, csv, parquet, orc, avro or regex"),
             ),
             (Source::Table(table), Some(_)) => problems.say(
                 "format",

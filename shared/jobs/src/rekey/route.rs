@@ -3,7 +3,7 @@
 mod account;
 mod adding;
 mod avro;
-mod parquet;
+mod ranged;
 mod router;
 mod rows;
 mod text;
@@ -295,7 +295,7 @@ struct Reading<'a> {
 /// The reader of a format.
 enum Reader {
     Text(Box<text::Filler>),
-    /// Parquet and Avro, into the columns of each destination.
+    /// Parquet, ORC and Avro, into the columns of each destination.
     Batches(Vec<Schema>),
 }
 
@@ -331,7 +331,7 @@ impl<'a> Reading<'a> {
     fn new(request: Request<'a>, prepared: Vec<Prepared<'a>>) -> Result<Self, JobError> {
         let is_text = match request.settings().job.format {
             InputFormat::Json | InputFormat::Csv | InputFormat::Regex => true,
-            InputFormat::Parquet | InputFormat::Avro => false,
+            InputFormat::Parquet | InputFormat::Orc | InputFormat::Avro => false,
         };
         let by = if is_text {
             let columns = prepared.iter().map(|prepared| {
@@ -386,13 +386,13 @@ impl<'a> Reading<'a> {
         // `now` in a bound means the time when the object landed, so that a retry decides the same.
         let timestamps = TimestampReader::between(&job.timestamp, landed, seen.unwrap_or(landed));
         let timestamps = timestamps.map_err(|error| unusable(&error))?;
-        match (&mut self.by, job.format) {
+        match (&mut self.by, job.format.by_ranges()) {
             (Reader::Text(filler), _) => filler.member(routers, source, timestamps).await,
-            (Reader::Batches(schemas), InputFormat::Avro) => {
-                avro::member(routers, schemas, source, timestamps).await
+            (Reader::Batches(schemas), Some(format)) => {
+                ranged::member(format, routers, schemas, source, timestamps).await
             }
-            (Reader::Batches(schemas), _) => {
-                parquet::member(routers, schemas, source, timestamps).await
+            (Reader::Batches(schemas), None) => {
+                avro::member(routers, schemas, source, timestamps).await
             }
         }
     }

@@ -5,11 +5,10 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, Field, Schema};
 use lakewright_core::{
     columns,
-    config::{InputFormat, Output, OutputFormat, Rekey},
+    config::{InputFormat, Output, OutputFormat, Ranged, Rekey},
     csv, hive_type,
     json::Inference,
     location::Location,
-    parquet_in::{ParquetFile, ReadError},
     partition::Partitioner,
 };
 
@@ -21,8 +20,8 @@ use super::{
 use crate::{
     kit::{ErrorKind, JobError},
     work::{
-        parquet::Loaded,
-        refusal::{refused, without_columns},
+        ranged::RangedFile,
+        refusal::without_columns,
         source::{Opened, Source},
     },
 };
@@ -134,7 +133,7 @@ pub(super) enum Inferred {
 }
 
 /// Infers the columns: for JSON from all records of all members, for CSV and Avro from their headers, for Parquet
-/// from their footers.
+/// and ORC from their footers.
 ///
 /// # Errors
 /// The failure is not that of a single member.
@@ -167,7 +166,7 @@ struct Found {
     inference: Inference,
     /// Of CSV.
     names: Option<Vec<String>>,
-    /// Of Parquet and Avro.
+    /// Of Parquet, ORC and Avro.
     fields: Vec<Field>,
     members: usize,
 }
@@ -175,12 +174,11 @@ struct Found {
 impl Found {
     async fn add(&mut self, request: Request<'_>, source: Source) -> Result<(), JobError> {
         let location = source.location().clone();
-        let schema = match request.settings().job.format {
-            InputFormat::Parquet => parquet_columns(request, &source).await?,
-            InputFormat::Avro => avro_columns(request, source).await?,
-            InputFormat::Json | InputFormat::Csv | InputFormat::Regex => {
-                return self.infer(request, source).await;
-            }
+        let format = request.settings().job.format;
+        let schema = match (format.by_ranges(), format) {
+            (Some(format), _) => ranged_columns(format, request, &source).await?,
+            (None, InputFormat::Avro) => avro_columns(request, source).await?,
+            (None, _) => return self.infer(request, source).await,
         };
         self.unite(&schema, &location)
     }
@@ -206,7 +204,7 @@ impl Found {
         Ok(())
     }
 
-    /// Adds the columns of a Parquet or Avro file: those of one name must be of one type.
+    /// Adds the columns of a Parquet, ORC or Avro file: those of one name must be of one type.
     fn unite(&mut self, schema: &Schema, location: &Location) -> Result<(), JobError> {
         let same = |a: &Field, b: &Field| a.name().eq_ignore_ascii_case(b.name());
         let fields = schema.fields();
@@ -253,13 +251,17 @@ impl Found {
     }
 }
 
-/// The columns of a Parquet file.
-async fn parquet_columns(request: Request<'_>, source: &Source) -> Result<Schema, JobError> {
+/// The columns of a Parquet or ORC file.
+async fn ranged_columns(
+    format: Ranged,
+    request: Request<'_>,
+    source: &Source,
+) -> Result<Schema, JobError> {
     let limits = &request.settings().job.limits;
-    let unreadable = |error: ReadError| refused(source.location(), error);
-    let loaded = Loaded::open(source.object(), source.first(), limits).await?;
-    let file = ParquetFile::open(loaded, limits).map_err(unreadable)?;
-    file.schema().map_err(unreadable)
+    let (object, location) = (source.object(), source.location());
+    let memory = request.budget.memory;
+    let file = RangedFile::open(format, object, location, source.first(), limits, memory);
+    file.await??.schema()
 }
 
 /// The columns of an Avro file.

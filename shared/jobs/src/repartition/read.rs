@@ -1,5 +1,6 @@
 //! Reads an object: its decompressed bytes, and the records in them.
 
+use bytes::Bytes;
 use lakewright_core::{
     avro::AvroFile,
     chunk::Chunk,
@@ -16,8 +17,9 @@ use crate::{
     kit::{ErrorKind, JobError},
     work::{
         plain::{PlainError, PlainReader},
+        ranged::RangedFile,
         refusal::{misread, refused_avro, undecompressed},
-        source::SourceReader,
+        source::{Pinned, SourceReader},
         timestamps,
     },
 };
@@ -212,6 +214,36 @@ pub(super) async fn open_avro(
     Ok(file)
 }
 
+/// Reads the footer of a Parquet or ORC object, whose columns are also the table's by their places if it has them.
+pub(super) async fn ranged(
+    ports: &Ports,
+    job: &Repartition,
+    reading: &Reading,
+    location: &Location,
+    source: &SourceObject,
+    memory: u64,
+) -> Result<(RangedFile, Pinned), JobError> {
+    let format = reading
+        .by_ranges()
+        .ok_or_else(|| not_so(location, "read by ranges"))?;
+    let object = source.pinned(&ports.store, location.clone());
+    let first = Bytes::new();
+    let file = RangedFile::open(format, &object, location, &first, &job.limits, memory).await;
+    let file = file.map_err(|error| unread(location, error))??;
+    let file = match reading {
+        Reading::Orc { columns } => file.in_order(columns)?,
+        _ => file,
+    };
+    Ok((file, object))
+}
+
+fn not_so(location: &Location, what: &str) -> JobError {
+    JobError::new(
+        ErrorKind::SchemaUnusable,
+        format!("{location} is not {what}"),
+    )
+}
+
 /// The reader of the records in an object, or in a part of one that does not begin with its first line.
 pub(super) fn records(
     reading: &Reading,
@@ -222,7 +254,7 @@ pub(super) fn records(
     let records = reading.records(&job.limits, first);
     records
         .map_err(|error| misread(location, &error))?
-        .ok_or_else(|| JobError::new(ErrorKind::SchemaUnusable, format!("{location} is not text")))
+        .ok_or_else(|| not_so(location, "text"))
 }
 
 pub(super) fn unreadable(location: &Location, error: &dyn std::error::Error) -> JobError {

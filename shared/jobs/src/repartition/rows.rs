@@ -6,14 +6,12 @@ use std::{
 };
 
 use arrow::{array::RecordBatch, datatypes::SchemaRef};
-use bytes::Bytes;
 use lakewright_core::{
     avro::AvroRows,
     config::{Policy, Repartition, SecretName, Source as From},
     json::{Columns, ColumnsOptions, RecordError},
     location::Location,
     operations::Secret,
-    parquet_in::{ParquetFile, RowsReader},
     reading::Reading,
     records::Records,
     repartition::{KeyValues, Part, Unit},
@@ -23,14 +21,15 @@ use super::{
     Budget, Ports,
     context::Context,
     ledger::Plan,
-    read::{Content, open_avro, records, timestamps},
+    read::{Content, open_avro, ranged, records, timestamps},
     refusal::unread,
 };
 use crate::{
     kit::{ErrorKind, JobError},
     work::{
-        parquet::{Loaded, Room},
-        refusal::{misread, refused, refused_avro},
+        parquet::Room,
+        ranged::RangedRows,
+        refusal::{misread, refused_avro},
         source::Pinned,
     },
 };
@@ -63,7 +62,7 @@ pub(super) struct Rows<'a> {
 /// An object that is being read.
 enum Open<'a> {
     Text(Box<Text<'a>>),
-    Parquet(Box<Parquet>),
+    Ranged(Box<Ranged>),
     Avro(Box<Avro<'a>>),
 }
 
@@ -80,9 +79,8 @@ struct Avro<'a> {
     ended: bool,
 }
 
-struct Parquet {
-    rows: RowsReader<Loaded>,
-    loaded: Loaded,
+struct Ranged {
+    rows: RangedRows,
     object: Pinned,
     location: Location,
     /// The next row group to load, and the end of the range.
@@ -147,7 +145,7 @@ impl<'a> Rows<'a> {
             }
             match self.open.take() {
                 Some(Open::Text(text)) => self.text(text).await?,
-                Some(Open::Parquet(parquet)) => self.parquet(parquet).await?,
+                Some(Open::Ranged(ranged)) => self.ranged(ranged).await?,
                 Some(Open::Avro(avro)) => self.avro(avro).await?,
                 None => {
                     if let Some(unit) = self.units.pop_front() {
@@ -179,30 +177,26 @@ impl<'a> Rows<'a> {
         Ok(())
     }
 
-    /// Takes the next rows of a Parquet object, or downloads its next row group.
-    async fn parquet(&mut self, mut parquet: Box<Parquet>) -> Result<(), JobError> {
-        let location = &parquet.location;
-        if let Some(rows) = parquet.rows.next() {
-            let rows = rows.map_err(|error| refused(location, error))?;
+    /// Takes the next rows of a Parquet or ORC object, or downloads its next row group.
+    async fn ranged(&mut self, mut ranged: Box<Ranged>) -> Result<(), JobError> {
+        let location = &ranged.location;
+        if let Some(rows) = ranged.rows.next()? {
             self.values_dropped += rows.mismatched;
             let batch = self.arrange(&rows.batch)?;
             self.ready.push_back(batch);
             tokio::task::yield_now().await;
-        } else if let Some(group) = parquet.groups.next() {
-            let range = parquet.rows.row_groups().get(group).cloned();
+        } else if let Some(group) = ranged.groups.next() {
             let room = Room {
                 clock: &*self.ports.clock,
                 deadline: self.budget.deadline,
                 folder: &self.budget.scratch,
             };
-            let range = range.unwrap_or_default();
-            let load = parquet.loaded.load(&room, &parquet.object, range).await;
+            let load = ranged.rows.load(&room, &ranged.object, group).await;
             load.map_err(|error| unread(location, error))?;
-            parquet.rows.stop_after(group + 1);
         } else {
             return Ok(());
         }
-        self.open = Some(Open::Parquet(parquet));
+        self.open = Some(Open::Ranged(ranged));
         Ok(())
     }
 
@@ -262,7 +256,7 @@ impl<'a> Rows<'a> {
                 ended: false,
             })));
         }
-        if !plan.reading.is_parquet() {
+        if plan.reading.by_ranges().is_none() {
             let lines = match unit.part {
                 Part::Bytes(start, end) if start > 0 || end < source.size => Some((start, end)),
                 _ => None,
@@ -277,29 +271,24 @@ impl<'a> Rows<'a> {
             })));
         }
         let job = &plan.settings;
-        let read = |error| unread(&location, error);
-        let object = source.pinned(&self.ports.store, location.clone());
-        let loaded = Loaded::open(&object, &Bytes::new(), &job.limits).await;
-        let loaded = loaded.map_err(read)?;
-        let file = ParquetFile::open(loaded.clone(), &job.limits)
-            .map_err(|error| refused(&location, error))?;
+        let memory = self.budget.memory;
+        let file = ranged(self.ports, job, &plan.reading, &location, source, memory);
+        let (file, object) = file.await?;
         let schema = plan.shape.read_schema()?;
-        let rows = file.read_columns(
+        let mut rows = file.read_columns(
             &schema,
             on_unknown(job),
             job.on_mismatch,
             timestamps(&plan.reading)?,
-        );
-        let mut rows = rows.map_err(|error| refused(&location, error))?;
+        )?;
         let groups = match unit.part {
             Part::RowGroups(start, end) => start as usize..end as usize,
             _ => 0..rows.row_groups().len(),
         };
         rows.start_at(groups.start);
         rows.stop_after(groups.start);
-        Ok(Open::Parquet(Box::new(Parquet {
+        Ok(Open::Ranged(Box::new(Ranged {
             rows,
-            loaded,
             object,
             location,
             groups,

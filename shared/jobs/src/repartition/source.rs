@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 use lakewright_core::{
     catalog::{Column, ForeignTable, Table, TableName, not_a_mark},
@@ -11,7 +10,6 @@ use lakewright_core::{
     content::{HEAD, NotText},
     hive_type,
     location::Location,
-    parquet_in::ParquetFile,
     reading::Reading,
     repartition::{Places, Stored, is_data},
 };
@@ -22,16 +20,12 @@ use lakewright_ports::{
 use super::{
     Budget, Ports,
     ledger::{SourceObject, SourcePartition},
-    read::{Content, open_avro, unreadable},
+    read::{Content, open_avro, ranged, unreadable},
     refusal::unread,
 };
 use crate::{
     kit::{ErrorKind, JobError, Stage, Unfinished},
-    work::{
-        list::Pages,
-        parquet::Loaded,
-        refusal::{refused, undecompressed},
-    },
+    work::{list::Pages, refusal::undecompressed},
 };
 
 /// The most concurrent listings and reads.
@@ -318,8 +312,10 @@ impl Found {
         if self.reading == Reading::Avro {
             return Ok(stored);
         }
-        if self.reading.is_parquet() {
-            let file = parquet(ports, job, &location, source).await?;
+        if self.reading.by_ranges().is_some() {
+            // Only the sizes are asked for, which need no memory.
+            let file = ranged(ports, job, &self.reading, &location, source, 0);
+            let (file, _) = file.await?;
             let sizes = file.row_groups().into_iter().map(|(_, bytes)| bytes);
             stored.parts = Places::RowGroups(sizes.collect());
         } else {
@@ -354,10 +350,9 @@ impl Found {
         };
         let location = self.location(first);
         let schema = match &self.reading {
-            Reading::Parquet => {
-                let file = parquet(ports, job, &location, first).await?;
-                let schema = file.spelled_schema();
-                schema.map_err(|error| refused(&location, error))?
+            reading @ (Reading::Parquet | Reading::Orc { .. }) => {
+                let file = ranged(ports, job, reading, &location, first, budget.memory);
+                file.await?.0.spelled_schema()?
             }
             Reading::Avro => {
                 let at = location.clone();
@@ -400,18 +395,6 @@ pub(super) fn rendered(
         })
     };
     schema.fields().iter().map(column).collect()
-}
-
-async fn parquet(
-    ports: &Ports,
-    job: &Repartition,
-    location: &Location,
-    source: &SourceObject,
-) -> Result<ParquetFile<Loaded>, JobError> {
-    let object = source.pinned(&ports.store, location.clone());
-    let loaded = Loaded::open(&object, &Bytes::new(), &job.limits).await;
-    let loaded = loaded.map_err(|error| unread(location, error))?;
-    ParquetFile::open(loaded, &job.limits).map_err(|error| refused(location, error))
 }
 
 async fn is_compressed(

@@ -8,6 +8,7 @@ pub(crate) mod metered;
 pub(crate) mod parquet;
 pub(crate) mod plain;
 pub(crate) mod pool;
+pub(crate) mod ranged;
 pub(crate) mod refusal;
 pub(crate) mod secrets;
 pub(crate) mod source;

@@ -1,4 +1,4 @@
-//! Reads Parquet objects one row group at a time: each is downloaded to the temporary folder and read from there.
+//! Reads Parquet and ORC objects one row group or stripe at a time: each is downloaded to the temporary folder and read from there.
 
 use std::{
     fs::File,
@@ -11,7 +11,11 @@ use std::{
 
 use bytes::{Buf, Bytes, buf::Reader};
 use jiff::Timestamp;
-use lakewright_core::{config::Limits, content::HEAD};
+use lakewright_core::{
+    config::{Limits, Ranged},
+    content::HEAD,
+    orc,
+};
 use lakewright_ports::Clock;
 use parquet::{
     errors::ParquetError,
@@ -22,8 +26,8 @@ use parquet_merge::{FOOTER_TAIL, footer_size};
 use super::source::Pinned;
 use crate::kit::JobError;
 
-/// The size of the footer's length and of the magic bytes after it.
-const FOOTER_END: u64 = 8;
+/// The most bytes after the footer: of Parquet its length and the magic bytes, of ORC the postscript and its length.
+const FOOTER_END: u64 = 256;
 
 /// The folder for a row group, and the deadline.
 pub(crate) struct Room<'a> {
@@ -38,7 +42,7 @@ pub(crate) struct Room<'a> {
 #[derive(Clone)]
 pub(crate) struct Loaded {
     size: u64,
-    /// The first bytes: if it is not a Parquet file, they tell what it is.
+    /// The first bytes: if it is a file of another format, they tell what it is.
     head: Bytes,
     /// The end of the file, and its offset.
     footer: (u64, Bytes),
@@ -51,6 +55,7 @@ type RowGroup = (Range<u64>, Arc<File>);
 impl Loaded {
     /// Reads the footer. `first`: the first bytes of the object, if they were read.
     pub(crate) async fn open(
+        format: Ranged,
         object: &Pinned,
         first: &Bytes,
         limits: &Limits,
@@ -64,14 +69,18 @@ impl Loaded {
             object.bytes(start..size).await?
         };
         // A length that is too large or invalid is refused when the footer is decoded.
-        let needed = footer_size(&end).min(limits.parquet_footer.as_u64() + FOOTER_END);
+        let needed = match format {
+            Ranged::Parquet => footer_size(&end),
+            Ranged::Orc => orc::footer_size(&end),
+        };
+        let needed = needed.min(limits.parquet_footer.as_u64() + FOOTER_END);
         if needed > end.len() as u64 && start > 0 {
             start = size.saturating_sub(needed);
             end = object.bytes(start..size).await?;
         }
         Ok(Self {
             size,
-            head: head(object, first, &end, start).await?,
+            head: head(format, object, first, &end, start).await?,
             footer: (start, end),
             row_group: Arc::default(),
         })
@@ -124,10 +133,20 @@ impl Loaded {
     }
 }
 
-/// The first bytes, if they are known or will be needed: if it is not a Parquet file, they tell what it is.
-async fn head(object: &Pinned, first: &Bytes, end: &Bytes, start: u64) -> Result<Bytes, JobError> {
+/// The first bytes, if they are known or will be needed: if it is a file of another format, they tell what it is.
+async fn head(
+    format: Ranged,
+    object: &Pinned,
+    first: &Bytes,
+    end: &Bytes,
+    start: u64,
+) -> Result<Bytes, JobError> {
     let known = if start == 0 { end } else { first };
-    if !known.is_empty() || end.ends_with(b"PAR1") {
+    let is_one = match format {
+        Ranged::Parquet => end.ends_with(b"PAR1"),
+        Ranged::Orc => orc::footer_size(end) > 0,
+    };
+    if !known.is_empty() || is_one {
         return Ok(Bytes::copy_from_slice(known.get(..HEAD).unwrap_or(known)));
     }
     object.bytes(0..object.size.min(HEAD as u64)).await

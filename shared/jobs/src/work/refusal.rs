@@ -4,6 +4,7 @@ use lakewright_core::{
     avro::AvroError,
     compression::DecompressError,
     location::Location,
+    orc::OrcError,
     parquet_in::ReadError,
     records::{ColumnsError, FrameError},
 };
@@ -97,6 +98,35 @@ pub(crate) fn refused_avro(location: &Location, error: AvroError) -> JobError {
             JobError::new(ErrorKind::SchemaUnusable, format!("{location}: {text}"))
         }
         _ => JobError::unreadable(location.clone(), text),
+    }
+}
+
+/// The error for an ORC object that is refused.
+pub(crate) fn refused_orc(location: &Location, error: OrcError) -> JobError {
+    let text = error.to_string();
+    let too_large = |kind, limit: &str| {
+        JobError::new(kind, format!("refused: {text} ({limit})")).of(location.clone())
+    };
+    match error {
+        OrcError::Rows(error) => refused(location, error),
+        OrcError::FooterTooLarge { .. } => {
+            too_large(ErrorKind::ParquetFooterTooLarge, "limits.parquet_footer")
+        }
+        OrcError::StripeTooLarge { .. } => too_large(
+            ErrorKind::ParquetRowGroupTooLarge,
+            "limits.parquet_row_group",
+        ),
+        OrcError::Memory { .. } => too_large(
+            ErrorKind::ParquetRowGroupTooLarge,
+            "an eighth of the function's memory",
+        ),
+        OrcError::RowTooLong { .. } => too_large(ErrorKind::RecordTooLong, "limits.record_size"),
+        OrcError::Column { .. } | OrcError::Places { .. } => {
+            JobError::new(ErrorKind::SchemaUnusable, format!("{location}: {text}"))
+        }
+        OrcError::NotOrc(_) | OrcError::Unread(_) | OrcError::Corrupt(_) => {
+            JobError::unreadable(location.clone(), text)
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Which parameters of a table are honoured, and which change nothing.
 
-use super::{RowFormat, StorageDescriptor, avro};
+use super::{ORC_BY_PLACE, RowFormat, StorageDescriptor, avro};
 use crate::location::Location;
 
 /// Parameters that describe the table to people, crawlers and engines but do not affect how its rows are read; in lower
@@ -187,8 +187,33 @@ impl RowFormat {
                 "avro.compress" | "avro.output.codec" | "paths" => true,
                 _ => false,
             },
+            Self::Orc => return of_orc(&lower, value),
         };
         if known { Ok(()) } else { Err(NOT_UNDERSTOOD) }
+    }
+}
+
+/// Those of a table of ORC. Most of them say how files are written.
+fn of_orc(name: &str, value: &str) -> Result<(), &'static str> {
+    match name {
+        ORC_BY_PLACE => {
+            if ["true", "false", ""].contains(&value.trim().to_lowercase().as_str()) {
+                Ok(())
+            } else {
+                Err("it is neither true nor false")
+            }
+        }
+        "orc.compress"
+        | "orc.compress.size"
+        | "orc.stripe.size"
+        | "orc.block.size"
+        | "orc.block.padding"
+        | "orc.row.index.stride"
+        | "orc.create.index"
+        | "orc.encoding.strategy"
+        | "paths" => Ok(()),
+        name if name.starts_with("orc.bloom.filter") => Ok(()),
+        _ => Err(NOT_UNDERSTOOD),
     }
 }
 

@@ -38,7 +38,7 @@ pub(super) struct Row {
     /// The index of its member among those that were read.
     pub(super) member: usize,
     pub(super) time: Timestamp,
-    /// The record's offset in the decompressed bytes; for a Parquet file, its row.
+    /// The record's offset in the decompressed bytes; for a file that is read in batches, its row.
     pub(super) offset: u64,
     /// The record's original size in bytes.
     pub(super) bytes: u64,
@@ -49,7 +49,7 @@ pub(super) fn room(request: Request<'_>, number: usize) -> Room {
     let (budget, store) = (request.budget, &request.ports.store);
     let scratch = match request.settings().job.format {
         // The row group that is being read is in the temporary folder too.
-        InputFormat::Parquet => budget.scratch_bytes / 2,
+        InputFormat::Parquet | InputFormat::Orc => budget.scratch_bytes / 2,
         InputFormat::Json | InputFormat::Csv | InputFormat::Regex | InputFormat::Avro => {
             budget.scratch_bytes
         }

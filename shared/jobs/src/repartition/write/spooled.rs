@@ -65,7 +65,7 @@ impl Work<'_> {
     pub(super) fn room(&self, prefix: Location) -> Room {
         let budget = self.budget;
         // The row group that is being read, or the run that is being staged, is there too.
-        let scratch = if self.plan.reading.is_parquet() {
+        let scratch = if self.plan.reading.by_ranges().is_some() {
             budget.scratch_bytes / 2
         } else {
             budget.scratch_bytes.saturating_sub(STAGED)
