@@ -64,8 +64,8 @@ pub(super) fn ready(
         let bytes = file.get_bytes(start, length);
         bytes.map_err(|error| corrupt(format!("{length} bytes at {start}: {error}")))
     };
-    let plain = |start: u64, length: u64, room: u64| {
-        let most = usize::try_from(room).unwrap_or(usize::MAX);
+    let plain = |start: u64, length: u64, left: u64| {
+        let most = usize::try_from(left).unwrap_or(usize::MAX);
         let plain = tail.chunks.plain(&bytes(start, length)?, most);
         plain.map_err(|error| match error {
             ChunksError::TooLong => OrcError::Memory {
@@ -119,8 +119,10 @@ pub(super) fn ready(
     let counting = Counting {
         streams: &streams,
         encodings: &footer.columns,
+        stripe: number,
+        room,
     };
-    let batch_rows = counting.batch_rows(tail, stripe, number, limits)?;
+    let batch_rows = counting.batch_rows(tail, stripe, limits)?;
     let zone = Zone::of(&tail.columns, footer.writer_timezone.as_deref())?;
     Ok(Ready {
         file: alone(tail, stripe, &footer, streams),
@@ -134,7 +136,13 @@ pub(super) fn ready(
 struct Counting<'a> {
     streams: &'a Streams,
     encodings: &'a [proto::ColumnEncoding],
+    stripe: usize,
+    /// The most bytes that may be in memory for it.
+    room: u64,
 }
+
+/// The bytes of an entry of a dictionary without its text: the decoder has all lengths before it has one of the texts.
+const ENTRY: u64 = 16;
 
 /// The bytes of values, in memory.
 #[derive(Clone, Copy, Default)]
@@ -164,13 +172,7 @@ impl Weight {
 
 impl<'a> Counting<'a> {
     /// The rows of a batch that has few enough bytes.
-    fn batch_rows(
-        &self,
-        tail: &Tail,
-        stripe: &Stripe,
-        number: usize,
-        limits: &Limits,
-    ) -> Result<usize, OrcError> {
+    fn batch_rows(&self, tail: &Tail, stripe: &Stripe, limits: &Limits) -> Result<usize, OrcError> {
         if self.present(0, stripe.rows)? != stripe.rows {
             return Err(corrupt("a row of it is null"));
         }
@@ -184,7 +186,7 @@ impl<'a> Counting<'a> {
         let limit = limits.parquet_row_group.as_u64();
         if weight.all > limit {
             return Err(OrcError::StripeTooLarge {
-                stripe: number,
+                stripe: self.stripe,
                 size: weight.all,
                 limit,
             });
@@ -197,7 +199,7 @@ impl<'a> Counting<'a> {
         let limit = limits.longest_record() as u64;
         if size > limit {
             return Err(OrcError::RowTooLong {
-                stripe: number,
+                stripe: self.stripe,
                 size,
                 limit,
             });
@@ -256,6 +258,12 @@ impl<'a> Counting<'a> {
             }
             _ => (Part::Data, None),
         };
+        if size.is_some_and(|size| size.saturating_mul(ENTRY) > self.room) {
+            return Err(OrcError::Memory {
+                stripe: self.stripe,
+                room: self.room,
+            });
+        }
         let (all, of_batch) = self.lengths(column, size.unwrap_or(values), most)?;
         let held = self.stream(column.id, kind).len() as u64;
         if all > held {

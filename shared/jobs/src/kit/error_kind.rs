@@ -79,9 +79,9 @@ kinds! {
     CompressionRatioExceeded,
     /// A record is longer than `limits.record_size`.
     RecordTooLong,
-    /// A Parquet footer is larger than `limits.parquet_footer`.
+    /// The footer of a Parquet or ORC file is larger than `limits.parquet_footer`.
     ParquetFooterTooLarge,
-    /// A Parquet row group is larger than `limits.parquet_row_group`.
+    /// A row group of Parquet or a stripe of ORC is larger than `limits.parquet_row_group`.
     ParquetRowGroupTooLarge,
     /// The job's policy refuses a record, or a record does not fit its columns.
     RecordRefused,

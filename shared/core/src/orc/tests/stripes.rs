@@ -177,6 +177,14 @@ fn sizes() {
     let mut batches = read.unwrap();
     let first = batches.next().unwrap().unwrap();
     assert_eq!(first.batch.num_rows(), 16);
+    // A dictionary may say that it has any number of entries, whose lengths are few bytes.
+    let entries = |footer: &mut proto::StripeFooter| {
+        dictionary(footer);
+        footer.columns[1].dictionary_size = Some(u32::MAX);
+    };
+    let object = file(vec![root(&[1]), of_kind(7, &[])], rows, streams, entries);
+    let found = refusal(&object);
+    assert!(found.contains("more than 16777216 bytes"), "{found}");
     // A list in a row may say that it has any number of elements.
     let types = vec![root(&[1]), of_kind(10, &[2]), of_kind(0, &[])];
     for (length, says) in [
