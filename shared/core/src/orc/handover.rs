@@ -11,7 +11,7 @@ use arrow::{
     array::{Array, ArrayRef, AsArray, ListArray, MapArray, RecordBatch, StructArray},
     buffer::Buffer,
     compute::{CastOptions, cast, cast_with_options},
-    datatypes::{DataType, Decimal128Type, SchemaRef},
+    datatypes::{DataType, Decimal128Type, Int32Type, SchemaRef},
     ipc::reader::StreamDecoder,
 };
 use arrow_of_orc::{
@@ -150,7 +150,13 @@ impl Column {
         let other = || corrupt(format!("column {} is decoded as another type", self.id));
         Ok(match (&self.of, self.data_type()) {
             (Of::Short | Of::Int, to) => strictly(&to)?,
-            (Of::Date, to) => cast(&strictly(&DataType::Int32)?, &to).map_err(failed)?,
+            (Of::Date, to) => {
+                let days = strictly(&DataType::Int32)?;
+                let found = days.as_primitive_opt::<Int32Type>().ok_or_else(other)?;
+                let mut found = found.iter().flatten();
+                found.try_for_each(|day| zone.check(day.into()))?;
+                cast(&days, &to).map_err(failed)?
+            }
             (Of::Timestamp { instant }, _) => {
                 let decoded = decoded.as_primitive_opt::<Decimal128Type>();
                 zone.microseconds(decoded.ok_or_else(other)?, *instant)?

@@ -20,7 +20,7 @@ use super::{
     error::corrupt,
     rle::{Integers, set_bits},
     tail::{Stripe, Tail},
-    times::Zone,
+    times::{self, Zone},
     types::{Column, Of},
 };
 use crate::{
@@ -124,6 +124,7 @@ pub(super) fn ready(
     };
     let batch_rows = counting.batch_rows(tail, stripe, limits)?;
     let zone = Zone::of(&tail.columns, footer.writer_timezone.as_deref())?;
+    let zone = zone.in_calendar(tail.is_hybrid);
     Ok(Ready {
         file: alone(tail, stripe, &footer, streams),
         batch_rows,
@@ -216,7 +217,19 @@ impl<'a> Counting<'a> {
             Of::Boolean | Of::Byte => own(1),
             Of::Float => own(4),
             Of::Short | Of::Int | Of::Long | Of::Double | Of::Date => own(8),
-            Of::Timestamp { .. } => own(16),
+            Of::Timestamp { .. } => {
+                // The decoder takes what is no fraction of a second for hundreds of years.
+                let stream = self.stream(column.id, Part::Secondary);
+                let found = Integers::new(stream, version_2, false);
+                let found = found.take_while(|stored| times::is_fraction(*stored));
+                if count(found, is_there) < is_there {
+                    return Err(corrupt(format!(
+                        "column {}: a time lacks its nanoseconds, or has some that are no part of a second, as pyarrow writes times before 1970",
+                        column.id
+                    )));
+                }
+                own(16)
+            }
             Of::Decimal { scale, .. } => {
                 let stream = self.stream(column.id, Part::Secondary);
                 let scales = Integers::new(stream, version_2, true);

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use bytes::Bytes;
-use orc_rust::proto::{self, CompressionKind};
+use orc_rust::proto::{self, CalendarKind, CompressionKind};
 use parquet::file::reader::ChunkReader;
 use prost::Message;
 
@@ -30,6 +30,8 @@ pub(super) struct Tail {
     pub(super) types: Vec<proto::Type>,
     pub(super) stripes: Vec<Stripe>,
     pub(super) chunks: Chunks,
+    /// Whether days before 1582-10-15 are counted in the Julian calendar.
+    pub(super) is_hybrid: bool,
 }
 
 /// Where a stripe is.
@@ -115,7 +117,14 @@ impl Tail {
                 "its stripes do not have as many rows as its footer says",
             ));
         }
+        // Java's writers say which calendar it is since 1.6, and had the hybrid one before; others do not have it.
+        let is_hybrid = match footer.calendar() {
+            CalendarKind::JulianGregorian => true,
+            CalendarKind::ProlepticGregorian => false,
+            CalendarKind::UnknownCalendar => footer.writer() == 0,
+        };
         Ok(Self {
+            is_hybrid,
             columns,
             types: footer.types,
             stripes,

@@ -13,20 +13,37 @@ use super::{OrcError, error::corrupt, types::Column};
 /// 2015-01-01T00:00:00Z.
 const BASE: i64 = 1_420_070_400;
 
+/// 1582-10-15, in days since 1970.
+const GREGORIAN: i64 = -141_427;
+
 /// Where a stripe was written.
 #[derive(Debug)]
 pub(super) struct Zone {
-    zone: TimeZone,
+    rules: TimeZone,
     /// When 2015 began there.
     base: i64,
+    /// Whether earlier days than [`GREGORIAN`] are counted in the Julian calendar.
+    is_hybrid: bool,
+}
+
+/// Whether a number of nanoseconds is less than a second. Its last three bits say how many zeros follow it.
+pub(super) fn is_fraction(stored: i64) -> bool {
+    let zeros = match (stored & 7).unsigned_abs() {
+        0 => 0,
+        more => more + 1,
+    };
+    let zeros = u32::try_from(zeros).unwrap_or(u32::MAX);
+    let fraction = (stored >> 3).checked_mul(10_i64.pow(zeros));
+    stored >= 0 && fraction.is_some_and(|fraction| fraction < 1_000_000_000)
 }
 
 impl Zone {
     /// `name`: as the stripe has it, which it must if one of the columns has local times.
     pub(super) fn of(columns: &[Column], name: Option<&str>) -> Result<Self, OrcError> {
         let utc = Self {
-            zone: TimeZone::UTC,
+            rules: TimeZone::UTC,
             base: BASE,
+            is_hybrid: false,
         };
         if !columns.iter().any(Column::has_local_times) {
             return Ok(utc);
@@ -47,7 +64,25 @@ impl Zone {
         let zone = TimeZone::get(name).map_err(unknown)?;
         let begin = civil::date(2015, 1, 1).to_zoned(zone.clone());
         let base = begin.map_err(unknown)?.timestamp().as_second();
-        Ok(Self { zone, base })
+        Ok(Self {
+            rules: zone,
+            base,
+            is_hybrid: false,
+        })
+    }
+
+    pub(super) fn in_calendar(self, is_hybrid: bool) -> Self {
+        Self { is_hybrid, ..self }
+    }
+
+    /// Refuses a day that readers take for different ones: Hive and Spark know the hybrid calendar, Athena does not.
+    pub(super) fn check(&self, day: i64) -> Result<(), OrcError> {
+        if self.is_hybrid && day < GREGORIAN {
+            return Err(OrcError::Unread(
+                "has a day before 1582-10-15 that is counted in the Julian calendar, which readers take for different days: write it with `orc.proleptic.gregorian` = true, or as text".to_owned(),
+            ));
+        }
+        Ok(())
     }
 
     /// The microseconds of times, rounded down: of the instant, or of what the clock showed at the writer. What is outside the
@@ -83,8 +118,9 @@ impl Zone {
             seconds -= 1;
         }
         if !instant && let Ok(time) = Timestamp::from_second(seconds) {
-            seconds += i64::from(self.zone.to_offset(time).seconds());
+            seconds += i64::from(self.rules.to_offset(time).seconds());
         }
+        self.check(seconds.div_euclid(86_400))?;
         let microseconds = seconds.saturating_mul(1_000_000);
         Ok(microseconds.saturating_add(nanoseconds / 1_000))
     }
