@@ -16,6 +16,9 @@ const BASE: i64 = 1_420_070_400;
 /// 1582-10-15, in days since 1970.
 const GREGORIAN: i64 = -141_427;
 
+/// 1900-01-01T00:00:00Z. Java's clocks show standard time before it, others local mean time.
+const STANDARD: i64 = -2_208_988_800;
+
 /// Where a stripe was written.
 #[derive(Debug)]
 pub(super) struct Zone {
@@ -117,8 +120,15 @@ impl Zone {
         if rounds && seconds < 0 {
             seconds -= 1;
         }
-        if !instant && let Ok(time) = Timestamp::from_second(seconds) {
-            seconds += i64::from(self.rules.to_offset(time).seconds());
+        if !instant && self.rules != TimeZone::UTC {
+            if seconds < STANDARD {
+                return Err(OrcError::Unread(
+                    "has a timestamp before 1900 of a writer in another time zone than UTC, which readers take for different times: write it in UTC, or as text".to_owned(),
+                ));
+            }
+            if let Ok(time) = Timestamp::from_second(seconds) {
+                seconds += i64::from(self.rules.to_offset(time).seconds());
+            }
         }
         self.check(seconds.div_euclid(86_400))?;
         let microseconds = seconds.saturating_mul(1_000_000);

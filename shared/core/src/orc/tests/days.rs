@@ -5,7 +5,7 @@ use super::*;
 #[test]
 fn days_and_fractions_that_mean_two_things() {
     stated(
-        "A day before 1582-10-15 in an ORC file of the hybrid calendar, such as Hive and Spark write, and a time whose nanoseconds are no part of a second, as pyarrow writes those before 1970 with a fraction, refuse it.",
+        "A day before 1582-10-15 in an ORC file of the hybrid calendar, such as Hive and Spark write, and a time whose nanoseconds are no part of a second, as pyarrow writes those before 1970 with a fraction, refuse it; so does a `timestamp` before 1900 whose writer was in another time zone than UTC.",
     );
     let hybrid = "counted in the Julian calendar";
     let object = |kind, streams: &[(u32, i32, &[u8])], calendar, writer| {
@@ -59,6 +59,20 @@ fn days_and_fractions_that_mean_two_things() {
         let data = signed(-BASE);
         let times = [(1, 1, &data[..]), (1, 5, nanoseconds)];
         same(read(&object(9, &times, None, None)), expected);
+    }
+    for (zone, seconds, expected) in [
+        ("Europe/Berlin", -2_208_988_800, Ok("1900-01-01 01:00:00.000")),
+        ("Europe/Berlin", -2_208_988_801, Err("before 1900")),
+        ("UTC", -2_208_988_801, Ok("1899-12-31 23:59:59.000")),
+    ] {
+        // They count from when 2015 began in the zone, an hour earlier in Berlin.
+        let base = BASE - if zone == "UTC" { 0 } else { 3_600 };
+        let data = signed(seconds - base);
+        let times = [(1, 1, &data[..]), (1, 5, &[0xff, 0])];
+        let object = file(vec![root(&[1]), of_kind(9, &[])], 1, &times, |footer| {
+            footer.writer_timezone = Some(zone.to_owned());
+        });
+        same(read(&object), expected);
     }
 }
 
