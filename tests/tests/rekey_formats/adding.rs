@@ -71,7 +71,7 @@ fn texts(texts: &[&str]) -> Vec<String> {
 #[test]
 fn a_field_without_a_column_becomes_one() {
     stated(
-        "With `on_unknown = \"add\"` a field without a column becomes a column of the table, behind the others, with its name in lower case and the type that its values in the batch have by the rules of inference. Of CSV and of lines by a pattern it is a string; of Parquet and Avro it has the type of the file's column, and an instant is a `timestamp`.",
+        "With `on_unknown = \"add\"` a field without a column becomes a column of the table, behind the others, with its name in lower case and the type that its values in the batch have by the rules of inference. Of CSV and of lines by a pattern it is a string; of Parquet, Avro and ORC it has the type of the file's column, and an instant is a `timestamp`.",
     );
     stated(
         "Only records that are written bring columns. A field that is null, or an object or array without any value, brings none and is left out.",

@@ -140,13 +140,13 @@ fn what_is_not_read_is_refused_before_anything_is_written() {
         (
             whole.clone(),
             "limits = { parquet_row_group = \"50B\" }",
-            "ParquetRowGroupTooLarge",
+            "OrcStripeTooLarge",
             "limits.parquet_row_group",
         ),
         (
             whole.clone(),
             "limits = { parquet_footer = \"50B\" }",
-            "ParquetFooterTooLarge",
+            "OrcFooterTooLarge",
             "limits.parquet_footer",
         ),
         (

@@ -237,6 +237,8 @@ impl JobError {
             | ErrorKind::RecordTooLong
             | ErrorKind::ParquetFooterTooLarge
             | ErrorKind::ParquetRowGroupTooLarge
+            | ErrorKind::OrcFooterTooLarge
+            | ErrorKind::OrcStripeTooLarge
             | ErrorKind::RecordRefused
             | ErrorKind::BadPartition
             | ErrorKind::TooManyPartitions

@@ -79,10 +79,14 @@ kinds! {
     CompressionRatioExceeded,
     /// A record is longer than `limits.record_size`.
     RecordTooLong,
-    /// The footer of a Parquet or ORC file is larger than `limits.parquet_footer`.
+    /// The footer of a Parquet file is larger than `limits.parquet_footer`.
     ParquetFooterTooLarge,
-    /// A row group of Parquet or a stripe of ORC is larger than `limits.parquet_row_group`.
+    /// A row group of a Parquet file is larger than `limits.parquet_row_group`.
     ParquetRowGroupTooLarge,
+    /// The footer of an ORC file is larger than `limits.parquet_footer`.
+    OrcFooterTooLarge,
+    /// A stripe of an ORC file is larger than `limits.parquet_row_group`, or than there is memory for it.
+    OrcStripeTooLarge,
     /// The job's policy refuses a record, or a record does not fit its columns.
     RecordRefused,
     /// There is no object under the source's prefix.

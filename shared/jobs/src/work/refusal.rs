@@ -110,15 +110,14 @@ pub(crate) fn refused_orc(location: &Location, error: OrcError) -> JobError {
     match error {
         OrcError::Rows(error) => refused(location, error),
         OrcError::FooterTooLarge { .. } => {
-            too_large(ErrorKind::ParquetFooterTooLarge, "limits.parquet_footer")
+            too_large(ErrorKind::OrcFooterTooLarge, "limits.parquet_footer")
         }
-        OrcError::StripeTooLarge { .. } => too_large(
-            ErrorKind::ParquetRowGroupTooLarge,
-            "limits.parquet_row_group",
-        ),
+        OrcError::StripeTooLarge { .. } => {
+            too_large(ErrorKind::OrcStripeTooLarge, "limits.parquet_row_group")
+        }
         OrcError::Memory { .. } => too_large(
-            ErrorKind::ParquetRowGroupTooLarge,
-            "an eighth of the function's memory",
+            ErrorKind::OrcStripeTooLarge,
+            "an eighth of the function's memory: give it more",
         ),
         OrcError::RowTooLong { .. } => too_large(ErrorKind::RecordTooLong, "limits.record_size"),
         OrcError::Column { .. } | OrcError::Places { .. } => {
