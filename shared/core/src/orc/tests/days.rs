@@ -61,7 +61,11 @@ fn days_and_fractions_that_mean_two_things() {
         same(read(&object(9, &times, None, None)), expected);
     }
     for (zone, seconds, expected) in [
-        ("Europe/Berlin", -2_208_988_800, Ok("1900-01-01 01:00:00.000")),
+        (
+            "Europe/Berlin",
+            -2_208_988_800,
+            Ok("1900-01-01 01:00:00.000"),
+        ),
         ("Europe/Berlin", -2_208_988_801, Err("before 1900")),
         ("UTC", -2_208_988_801, Ok("1899-12-31 23:59:59.000")),
     ] {
