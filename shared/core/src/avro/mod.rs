@@ -38,9 +38,7 @@ use crate::{
     chunk::Chunk,
     config::{Limits, Policy},
     json::{NewColumns, ParseTimestamp},
-    parquet_in::{
-        BATCH_BYTES, BATCH_ROWS, ReadOptions, Rows, Shaper, Shapers, Times, schema as table_schema,
-    },
+    parquet_in::{BATCH_BYTES, BATCH_ROWS, ReadOptions, Rows, Shapers, schema as table_schema},
     routes::Routes,
 };
 
@@ -155,14 +153,7 @@ impl AvroFile {
         routes: Option<&Routes>,
     ) -> Result<AvroRows, AvroError> {
         let schema = self.file_schema();
-        let mut shapers = Vec::new();
-        for (table, options) in tables {
-            let times = Times::new(&schema, &options.timestamp, options.timestamps)?;
-            let policies = (options.on_unknown, options.on_mismatch);
-            let parse = options.parse_timestamp;
-            shapers.push(Shaper::new(&schema, table, Some(times), policies, parse)?);
-        }
-        self.rows(Shapers::new(shapers, &schema, routes)?)
+        self.rows(Shapers::routed(&schema, tables, routes)?)
     }
 
     /// Reads the rows like [`read`](Self::read), but without their times: each time is the epoch.
@@ -178,8 +169,8 @@ impl AvroFile {
     ) -> Result<AvroRows, AvroError> {
         let schema = self.file_schema();
         let policies = (on_unknown, on_mismatch);
-        let shaper = Shaper::new(&schema, table, None, policies, parse_timestamp)?;
-        self.rows(Shapers::new(vec![shaper], &schema, None)?)
+        let shapers = Shapers::untimed(&schema, table, policies, parse_timestamp)?;
+        self.rows(shapers)
     }
 
     fn rows(self, shapers: Shapers) -> Result<AvroRows, AvroError> {

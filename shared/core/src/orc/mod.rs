@@ -26,7 +26,7 @@ use self::{error::corrupt, handover::Decoder, tail::Tail};
 use crate::{
     config::{Limits, Policy},
     json::{NewColumns, ParseTimestamp},
-    parquet_in::{ReadOptions, Rows, Shaper, Shapers, Times, schema as table_schema},
+    parquet_in::{ReadOptions, Rows, Shapers, schema as table_schema},
     routes::Routes,
 };
 
@@ -118,15 +118,8 @@ impl<R: ChunkReader> OrcFile<R> {
         tables: Vec<(&Schema, ReadOptions)>,
         routes: Option<&Routes>,
     ) -> Result<OrcRows<R>, OrcError> {
-        let mut shapers = Vec::new();
-        for (table, options) in tables {
-            let times = Times::new(&self.schema, &options.timestamp, options.timestamps)?;
-            let policies = (options.on_unknown, options.on_mismatch);
-            let parse = options.parse_timestamp;
-            let shaper = Shaper::new(&self.schema, table, Some(times), policies, parse);
-            shapers.push(shaper?);
-        }
-        self.rows(shapers, routes)
+        let shapers = Shapers::routed(&self.schema, tables, routes)?;
+        Ok(self.rows(shapers))
     }
 
     /// Reads the rows without their times: each time is the epoch.
@@ -141,13 +134,13 @@ impl<R: ChunkReader> OrcFile<R> {
         parse_timestamp: ParseTimestamp,
     ) -> Result<OrcRows<R>, OrcError> {
         let policies = (on_unknown, on_mismatch);
-        let shaper = Shaper::new(&self.schema, table, None, policies, parse_timestamp)?;
-        self.rows(vec![shaper], None)
+        let shapers = Shapers::untimed(&self.schema, table, policies, parse_timestamp)?;
+        Ok(self.rows(shapers))
     }
 
-    fn rows(self, shapers: Vec<Shaper>, routes: Option<&Routes>) -> Result<OrcRows<R>, OrcError> {
-        Ok(OrcRows {
-            shapers: Shapers::new(shapers, &self.schema, routes)?,
+    fn rows(self, shapers: Shapers) -> OrcRows<R> {
+        OrcRows {
+            shapers,
             file: self,
             shaped: VecDeque::new(),
             stripe: 0,
@@ -155,7 +148,7 @@ impl<R: ChunkReader> OrcFile<R> {
             left: 0,
             decoder: None,
             failed: false,
-        })
+        }
     }
 }
 

@@ -26,11 +26,7 @@ use arrow::{
 };
 use parquet::{arrow::arrow_reader::ParquetRecordBatchReader, file::reader::ChunkReader};
 
-pub(crate) use self::{
-    convert::Converter,
-    rows::{Shaper, Shapers},
-    times::Times,
-};
+pub(crate) use self::{convert::Converter, rows::Shapers};
 use self::{convert::index, source::Source};
 pub use self::{
     error::ReadError,
@@ -119,13 +115,11 @@ impl<R: ChunkReader + 'static> ParquetFile<R> {
         tables: Vec<(&Schema, ReadOptions)>,
         routes: Option<&Routes>,
     ) -> Result<RowsReader<R>, ReadError> {
-        let mut shapers = Vec::new();
-        for (table, options) in tables {
-            let times = Times::new(self.source.schema(), &options.timestamp, options.timestamps)?;
-            let policies = (options.on_unknown, options.on_mismatch);
-            shapers.push(self.shaper(table, Some(times), policies, options.parse_timestamp)?);
+        for (table, _) in &tables {
+            self.check_meanings(table)?;
         }
-        self.reader(shapers, routes)
+        let shapers = Shapers::routed(self.source.schema(), tables, routes)?;
+        Ok(self.reader(shapers))
     }
 
     /// Reads the rows like [`read`](Self::read), but without their times: each time is the epoch.
@@ -139,8 +133,10 @@ impl<R: ChunkReader + 'static> ParquetFile<R> {
         on_mismatch: Policy,
         parse_timestamp: ParseTimestamp,
     ) -> Result<RowsReader<R>, ReadError> {
-        let shaper = self.shaper(table, None, (on_unknown, on_mismatch), parse_timestamp)?;
-        self.reader(vec![shaper], None)
+        self.check_meanings(table)?;
+        let policies = (on_unknown, on_mismatch);
+        let shapers = Shapers::untimed(self.source.schema(), table, policies, parse_timestamp)?;
+        Ok(self.reader(shapers))
     }
 
     /// The number of rows of each row group, and its bytes in the file.
@@ -148,13 +144,8 @@ impl<R: ChunkReader + 'static> ParquetFile<R> {
         self.source.row_group_sizes()
     }
 
-    fn shaper(
-        &self,
-        table: &Schema,
-        times: Option<Times>,
-        policies: (Policy, Policy),
-        parse_timestamp: ParseTimestamp,
-    ) -> Result<Shaper, ReadError> {
+    /// Checks that the table has no column whose values in the file mean something that its type does not say.
+    fn check_meanings(&self, table: &Schema) -> Result<(), ReadError> {
         for meaning in self.source.meanings() {
             let root = meaning.path.split('.').next().unwrap_or_default();
             let told = match convert::position(table.fields(), root) {
@@ -177,22 +168,12 @@ impl<R: ChunkReader + 'static> ParquetFile<R> {
                 });
             }
         }
-        Shaper::new(
-            self.source.schema(),
-            table,
-            times,
-            policies,
-            parse_timestamp,
-        )
+        Ok(())
     }
 
-    fn reader(
-        self,
-        shapers: Vec<Shaper>,
-        routes: Option<&Routes>,
-    ) -> Result<RowsReader<R>, ReadError> {
-        Ok(RowsReader {
-            shapers: Shapers::new(shapers, self.source.schema(), routes)?,
+    fn reader(self, shapers: Shapers) -> RowsReader<R> {
+        RowsReader {
+            shapers,
             shaped: VecDeque::new(),
             source: self.source,
             row_group: 0,
@@ -202,7 +183,7 @@ impl<R: ChunkReader + 'static> ParquetFile<R> {
             reader: None,
             pending: VecDeque::new(),
             failed: false,
-        })
+        }
     }
 }
 

@@ -236,18 +236,45 @@ pub(crate) struct Shapers {
 }
 
 impl Shapers {
+    /// Rows with their times, each for the table that its value routes it to; without routes, there is one table.
+    ///
     /// # Errors
-    /// The file lacks the routes' column.
-    pub(crate) fn new(
-        of: Vec<Shaper>,
+    /// A table does not have one of the columns, and the policy is to fail; or the file has no column for the row's time, or for
+    /// the routes' value.
+    pub(crate) fn routed(
         file: &Schema,
+        tables: Vec<(&Schema, ReadOptions)>,
         routes: Option<&Routes>,
     ) -> Result<Self, ReadError> {
+        let of = tables.into_iter().map(|(table, options)| {
+            let times = Times::new(file, &options.timestamp, options.timestamps)?;
+            let policies = (options.on_unknown, options.on_mismatch);
+            Shaper::new(file, table, Some(times), policies, options.parse_timestamp)
+        });
+        let of = of.collect::<Result<_, _>>()?;
         let routes = match routes {
             Some(routes) => Some((routes.clone(), find(routes, file)?)),
             None => None,
         };
         Ok(Self { of, routes, row: 0 })
+    }
+
+    /// Rows without their times: each time is the epoch.
+    ///
+    /// # Errors
+    /// As [`Shaper::new`].
+    pub(crate) fn untimed(
+        file: &Schema,
+        table: &Schema,
+        policies: (Policy, Policy),
+        parse_timestamp: ParseTimestamp,
+    ) -> Result<Self, ReadError> {
+        let of = vec![Shaper::new(file, table, None, policies, parse_timestamp)?];
+        Ok(Self {
+            of,
+            routes: None,
+            row: 0,
+        })
     }
 
     /// Columns of the file that the tables do not have may become columns of them.
