@@ -117,7 +117,7 @@ pub(crate) fn refused_orc(location: &Location, error: OrcError) -> JobError {
         }
         OrcError::Memory { .. } => too_large(
             ErrorKind::OrcStripeTooLarge,
-            "an eighth of the function's memory: give it more",
+            "an eighth of the function's memory, and at least 16 MiB: give it more",
         ),
         OrcError::RowTooLong { .. } => too_large(ErrorKind::RecordTooLong, "limits.record_size"),
         OrcError::Column { .. } | OrcError::Places { .. } => {
@@ -150,5 +150,50 @@ pub(crate) fn undecompressed(location: &Location, error: &DecompressError) -> Jo
             JobError::new(ErrorKind::CompressionRatioExceeded, message).of(location.clone())
         }
         _ => JobError::unreadable(location.clone(), error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_orc_file_that_is_too_large_is_refused_by_its_limit() {
+        for (error, kind, message) in [
+            (
+                OrcError::FooterTooLarge { size: 9, limit: 8 },
+                ErrorKind::OrcFooterTooLarge,
+                "refused: the ORC footer has 9 bytes, more than the limit of 8 (limits.parquet_footer)",
+            ),
+            (
+                OrcError::StripeTooLarge {
+                    stripe: 3,
+                    size: 9,
+                    limit: 8,
+                },
+                ErrorKind::OrcStripeTooLarge,
+                "refused: stripe 3 has 9 bytes of values, more than the limit of 8 (limits.parquet_row_group)",
+            ),
+            (
+                OrcError::Memory { stripe: 3, room: 8 },
+                ErrorKind::OrcStripeTooLarge,
+                "refused: stripe 3 has more than 8 bytes decompressed, which is the memory that there is for it (an eighth of the function's memory, and at least 16 MiB: give it more)",
+            ),
+            (
+                OrcError::RowTooLong {
+                    stripe: 3,
+                    size: 9,
+                    limit: 8,
+                },
+                ErrorKind::RecordTooLong,
+                "refused: a row of stripe 3 may have 9 bytes, more than the limit of 8 (limits.record_size)",
+            ),
+        ] {
+            let refusal = refused_orc(&Location::new("landing", "in/a.orc"), error);
+            assert_eq!(refusal.kind(), kind);
+            let text = refusal.to_string();
+            assert!(text.contains(message), "{text}");
+            assert!(text.contains("landing/in/a.orc"), "{text}");
+        }
     }
 }
