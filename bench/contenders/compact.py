@@ -75,8 +75,9 @@ class SmallFiles:
                 dataset = land(LANDED, landed, cloud)
                 job = lakewright.Job(REKEY_MEMORY_MB, objects=1)
                 run = rekey.run_into(output, "", job, dataset, 1)
-                for path in data_files(output):
-                    kept = folder / FILES / path.relative_to(output)
+                for number, path in enumerate(data_files(output)):
+                    # By its own name compact would look for the commit of its source, which is not in this lake.
+                    kept = folder / FILES / path.relative_to(output).with_name(f"part-{number:05d}.parquet")
                     kept.parent.mkdir(parents=True, exist_ok=True)
                     shutil.move(path, kept)
             summary = {
