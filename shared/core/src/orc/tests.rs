@@ -426,6 +426,25 @@ fn places_and_names() {
 }
 
 #[test]
+fn a_range_of_stripes() {
+    for (start, stop, expected) in [
+        (0, 3, &[0, 1, 2][..]),
+        (1, 3, &[1, 2]),
+        (2, 3, &[2]),
+        (1, 2, &[1]),
+    ] {
+        let file = open(ORDERS).unwrap();
+        let table = file.spelled_schema();
+        let rows = file.read_columns(&table, Policy::Fail, Policy::Fail, Box::new(|_| None));
+        let mut rows = rows.unwrap();
+        rows.start_at(start);
+        rows.stop_after(stop);
+        let found = rows.map(|rows| rows.unwrap().first).collect::<Vec<_>>();
+        assert_eq!(found, expected, "{start} to {stop}");
+    }
+}
+
+#[test]
 fn whatever_the_bytes_are() {
     stated("Whatever the bytes of an ORC file are, reading it ends in rows or in an error.");
     for at in 0..ORDERS.len() {
