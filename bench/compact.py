@@ -123,6 +123,7 @@ def targets(writer: str, runs: list[Run]) -> list[str]:
 def measure(given: Options) -> str:
     """Runs everything; the chapter of the report."""
     state, scratch = given.common.state, given.common.scratch
+    binaries = {name: given.common.binary(name) for name in FUNCTIONS}
     titles = {"keep": "as they were"}
     compared, reached = [], []
     for writer in given.writers:
@@ -131,7 +132,6 @@ def measure(given: Options) -> str:
         else:
             dataset = SmallFiles.make(given.files, state)
         with LocalCloud(state) as cloud:
-            binaries = {name: given.common.binary(name) for name in FUNCTIONS}
             lakewright = Lakewright(binaries, cloud, dataset, state, scratch)
             entrants: list[Callable[[int], Run]] = [
                 partial(lakewright.run, f"{OURS}, {memory} MB, {titles.get(how, how)}", memory, 2, how)
